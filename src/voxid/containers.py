@@ -1,0 +1,217 @@
+"""What an encoded recording says about itself, read from its bytes before anything is decoded.
+
+The file name is never believed: the format is told by content, and the length a header declares is
+compared with the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+__all__ = ["Container", "missing_bytes", "sniff"]
+
+# Writers that miscount their own header (data size including it, a forgotten pad byte) are common and
+# lose nothing; a file cut by a broken transfer lacks far more.
+_SLACK_BYTES = 128
+# Streaming writers cannot go back to fill in the size: ffmpeg leaves 0xFFFFFFFF, sox and arecord leave
+# values just under or over 2 GiB, others 0. All of them mean "unknown".
+_STREAMED_FROM = 0x7FFF_0000
+_MP3_BITRATES_KBPS = {
+    1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+
+@dataclass(frozen=True)
+class Container:
+    """A format recognised by content.
+
+    Args:
+        name: for people, e.g. ``"WAV"``.
+        kind: which length check applies.
+        media: the PyAV demuxer that reads it, or None when libsndfile does.
+    """
+
+    name: str
+    kind: Literal["riff", "aiff", "au", "flac", "ogg", "mp3", "mp4", "other"]
+    media: str | None = None
+
+
+_BY_MAGIC: tuple[tuple[bytes, Container], ...] = (
+    (b"fLaC", Container("FLAC", "flac")),
+    (b"OggS", Container("Ogg", "ogg")),
+    (b".snd", Container("AU", "au")),
+    (b"caff", Container("CAF", "other")),
+    (b"riff\x2e\x91\xcf\x11", Container("W64", "other")),
+    (b"NIST_1A", Container("NIST SPHERE", "other")),
+    (b"\x1a\x45\xdf\xa3", Container("WebM/Matroska", "other", media="matroska")),
+    (b"#!AMR", Container("AMR", "other", media="amr")),
+)
+
+
+def sniff(head: bytes) -> Container | None:
+    """Return the format that the first bytes (16 or more) are in, or None when it is none we read."""
+    for magic, container in _BY_MAGIC:
+        if head.startswith(magic):
+            return container
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+        return Container("WAV", "riff")
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return Container("AIFF", "aiff")
+    if head[4:8] == b"ftyp":
+        return Container("MP4/M4A", "mp4", media="mov")
+    if head[:3] == b"ID3" or _mp3_frame(head) is not None:
+        return Container("MP3", "mp3")
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return Container("AAC", "other", media="aac")
+    return None
+
+
+def missing_bytes(file: BinaryIO, container: Container, size_bytes: int) -> int:
+    """Return how many bytes the header declares beyond the end of the file; 0 when it is whole.
+
+    A negative number says the opposite: audio bytes lie behind the declared end, and no reader would
+    hear them. A header that declares nothing (streamed WAV, MP3 without Xing frame) gives 0.
+    """
+    file.seek(0)
+    if container.kind in ("riff", "aiff"):
+        missing = _missing_in_chunks(file, size_bytes)
+    elif container.kind == "au":
+        header = file.read(16)
+        declared = struct.unpack(">I", header[8:12])[0] if len(header) == 16 else 0
+        offset = struct.unpack(">I", header[4:8])[0] if len(header) == 16 else 0
+        missing = 0 if declared >= _STREAMED_FROM else offset + declared - size_bytes
+        missing = max(missing, 0)
+    elif container.kind == "ogg":
+        missing = _missing_in_last_ogg_page(file, size_bytes)
+    elif container.kind == "mp3":
+        missing = _missing_after_xing(file, size_bytes)
+    elif container.kind == "mp4":
+        missing = _missing_in_boxes(file, size_bytes)
+    else:
+        missing = 0
+    file.seek(0)
+    return 0 if abs(missing) <= _SLACK_BYTES else missing
+
+
+def _missing_in_chunks(file: BinaryIO, size_bytes: int) -> int:
+    """RIFF, RIFX, RF64 and AIFF: walk the chunks to the audio and compare its size with the file."""
+    magic = file.read(12)[:4]
+    order = "<" if magic in (b"RIFF", b"RF64") else ">"
+    wanted = b"SSND" if magic == b"FORM" else b"data"
+    wide_size, byte_rate, position = 0, 0, 12
+    while position + 8 <= size_bytes:
+        file.seek(position)
+        name, declared = struct.unpack(order + "4sI", file.read(8))
+        if name == b"ds64":
+            wide_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))[1]
+        elif name == b"fmt " and declared >= 16:
+            byte_rate = struct.unpack(order + "I", file.read(16).ljust(16, b"\0")[8:12])[0]
+        elif name == wanted:
+            if magic == b"RF64" and declared == 0xFFFF_FFFF:
+                declared = wide_size
+            elif declared >= _STREAMED_FROM:
+                return 0
+            if declared == 0:
+                return 0
+            end = position + 8 + declared
+            return end - size_bytes if end > size_bytes else -_unheard_bytes(file, end, size_bytes, byte_rate)
+        position += 8 + declared + (declared & 1)
+    return 0
+
+
+def _unheard_bytes(file: BinaryIO, end: int, size_bytes: int, byte_rate: int) -> int:
+    """Bytes behind the audio chunk that are no chunk and would last over a second as audio, else 0."""
+    behind = size_bytes - end
+    if byte_rate == 0 or behind <= byte_rate:
+        return 0
+    file.seek(end + (end & 1))
+    name = file.read(4)
+    return 0 if len(name) == 4 and all(0x20 <= letter < 0x7F for letter in name) else behind
+
+
+def _missing_in_last_ogg_page(file: BinaryIO, size_bytes: int) -> int:
+    """Ogg: a page says how long it is; the last one must fit. (RFC 3533, section 6.)"""
+    # The longest page is 27 + 255 + 255 * 255 bytes, so its head lies within the last 65,307.
+    file.seek(max(0, size_bytes - 65_307))
+    tail = file.read()
+    start = tail.rfind(b"OggS")
+    if start < 0:
+        return 0
+    page = tail[start:]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return _SLACK_BYTES + 1  # cut inside the page's own header: how much is lost is unknown
+    return max(0, 27 + page[26] + sum(page[27 : 27 + page[26]]) - len(page)) and max(
+        _SLACK_BYTES + 1, 27 + page[26] + sum(page[27 : 27 + page[26]]) - len(page)
+    )
+
+
+def _missing_after_xing(file: BinaryIO, size_bytes: int) -> int:
+    """MP3: the Xing/Info frame, when there is one, tells the bytes from itself to the end."""
+    start = _after_id3(file.read(10))
+    file.seek(start)
+    head = file.read(4096)
+    frame_at = next((i for i in range(max(0, len(head) - 4)) if _mp3_frame(head[i:]) is not None), -1)
+    if frame_at < 0:
+        return 0
+    frame_length = _mp3_frame(head[frame_at:]) or 0
+    frame = head[frame_at : frame_at + max(frame_length, 192)]
+    for tag in (b"Xing", b"Info"):
+        at = frame.find(tag, 4, 64)
+        if at < 0 or len(frame) < at + 16:
+            continue
+        flags = struct.unpack(">I", frame[at + 4 : at + 8])[0]
+        if not flags & 2:
+            return 0
+        field = at + 8 + (4 if flags & 1 else 0)
+        declared = int(struct.unpack(">I", frame[field : field + 4])[0])
+        missing = start + frame_at + declared - size_bytes
+        # Some writers count from before, some from after this frame: one frame more or less is no cut.
+        return missing if declared and missing > max(frame_length, 1024) else 0
+    return 0
+
+
+def _after_id3(head: bytes) -> int:
+    """The offset behind an ID3v2 tag (its size is four 7-bit bytes), 0 without one."""
+    if len(head) < 10 or head[:3] != b"ID3":
+        return 0
+    size = (head[6] & 0x7F) << 21 | (head[7] & 0x7F) << 14 | (head[8] & 0x7F) << 7 | (head[9] & 0x7F)
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def _mp3_frame(head: bytes) -> int | None:
+    """The length in bytes of the MPEG layer III frame that starts here, or None when none does."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    bitrate_at, rate_at, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version == 1 or layer != 1 or bitrate_at in (0, 15) or rate_at == 3:
+        return None
+    mpeg1 = version == 3
+    bitrate_bps = 1000 * _MP3_BITRATES_KBPS[1 if mpeg1 else 2][bitrate_at]
+    rate_hz = (44_100, 48_000, 32_000)[rate_at] // {3: 1, 2: 2, 0: 4}[version]
+    return (144 if mpeg1 else 72) * bitrate_bps // rate_hz + padding
+
+
+def _missing_in_boxes(file: BinaryIO, size_bytes: int) -> int:
+    """MP4: the top-level boxes must end with the file. (ISO/IEC 14496-12, section 4.2.)"""
+    position = 0
+    while position + 8 <= size_bytes:
+        file.seek(position)
+        size, _name = struct.unpack(">I4s", file.read(8))
+        if size == 1:
+            size = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))[0]
+        if size < 8:  # 0 means "to the end of the file"; anything else is no box
+            return 0
+        position += size
+    return max(0, position - size_bytes)
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return the length of a seekable file in bytes, and go back to its start."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size_bytes
