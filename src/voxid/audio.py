@@ -104,6 +104,7 @@ class _Decoder:
     """An opened source: what it declares, and its samples as float32 blocks (N, C)."""
 
     name: str
+    kind: str  # of the container, for messages
     rate_hz: int
     channels: int
     declared_frames: int | None  # None: the header does not tell
@@ -257,6 +258,8 @@ def _open_sound(file: BinaryIO, name: str, container: containers.Container) -> _
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         raise _unreadable(name, container.name, error) from None
 
+    frames = sound.frames if 0 < sound.frames < _UNKNOWN_FRAMES else None
+
     def blocks() -> Iterator[NDArray[np.float32]]:
         block_frames = max(1, _BLOCK_SAMPLES // sound.channels)
         with sound:
@@ -264,15 +267,16 @@ def _open_sound(file: BinaryIO, name: str, container: containers.Container) -> _
                 try:
                     block = sound.read(block_frames, dtype="float32", always_2d=True)
                 except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+                    if container.kind == "flac":  # libsndfile reports a FLAC file's early end as lost sync
+                        raise _short(name, container.name) from None
                     raise _unreadable(name, container.name, error) from None
                 if len(block) == 0:
                     return
                 yield block
 
-    frames = sound.frames if 0 < sound.frames < _UNKNOWN_FRAMES else None
     # For Ogg and MP3 libsndfile's count is an estimate; `containers` has looked at what they declare.
     exact = container.kind not in ("ogg", "mp3")
-    return _Decoder(name, sound.samplerate, sound.channels, frames, exact, blocks())
+    return _Decoder(name, container.name, sound.samplerate, sound.channels, frames, exact, blocks())
 
 
 def _open_media(file: BinaryIO, name: str, container: containers.Container) -> _Decoder:
@@ -317,7 +321,7 @@ def _open_media(file: BinaryIO, name: str, container: containers.Container) -> _
         except (av.FFmpegError, ValueError, OSError) as error:
             raise _unreadable(name, container.name, error) from None
 
-    return _Decoder(name, rate_hz, channels, None, False, blocks())
+    return _Decoder(name, container.name, rate_hz, channels, None, False, blocks())
 
 
 def _unreadable(name: str, container_name: str, error: BaseException) -> InputError:
@@ -325,6 +329,14 @@ def _unreadable(name: str, container_name: str, error: BaseException) -> InputEr
     return InputError(
         "audio_unreadable",
         f"{name} begins like {container_name} but cannot be decoded ({reason}); export or record it again.",
+    )
+
+
+def _short(name: str, container_name: str) -> InputError:
+    return InputError(
+        "audio_truncated",
+        f"{name} is cut or damaged: less can be decoded than its {container_name} header declares; "
+        "transfer or record it again.",
     )
 
 
@@ -360,7 +372,7 @@ def _open_array(source: tuple[NDArray[Any], int]) -> _Decoder:
                     block = (block.astype(np.float64) + offset) * scale
                 yield block.astype(np.float32)
 
-    return _Decoder("audio", rate_hz, frames.shape[1], len(frames), True, blocks())
+    return _Decoder("audio", "array", rate_hz, frames.shape[1], len(frames), True, blocks())
 
 
 # --- from blocks to one waveform --------------------------------------------------------------------
@@ -387,11 +399,7 @@ def _read(decoder: _Decoder, channel: int | None, limits: AudioLimits) -> NDArra
     if decoded_frames == 0:
         raise InputError("audio_empty", f"{name} holds no samples; give a file with speech in it.")
     if decoder.exact and decoder.declared_frames is not None and decoded_frames < decoder.declared_frames:
-        raise InputError(
-            "audio_truncated",
-            f"{name} is cut or damaged: it declares {decoder.declared_frames / rate_hz:.2f} s but "
-            f"{decoded_frames / rate_hz:.2f} s could be decoded; transfer or record it again.",
-        )
+        raise _short(name, decoder.kind)
     _check_duration(name, decoded_frames / rate_hz, limits)
     samples = buffer.finish()
     samples.flags.writeable = False
