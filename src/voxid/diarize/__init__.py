@@ -1,0 +1,6 @@
+"""Who spoke when, with names: windows, clustering, smoothing and naming on top of one embedding graph."""
+
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.pipeline import diarize
+
+__all__ = ["DiarizeOptions", "SpeakerCount", "diarize"]

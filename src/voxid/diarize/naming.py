@@ -1,0 +1,148 @@
+"""Which person each cluster is: gallery people by calibrated evidence, the others SPEAKER_00, .."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from voxid.audio import Waveform
+from voxid.diarize.clustering import unit_rows
+from voxid.embedding import Embedder
+from voxid.errors import CompatibilityError
+from voxid.timeline import Segment, Turn
+
+if TYPE_CHECKING:
+    from voxid.bundle import Bundle
+    from voxid.decision import Candidate
+    from voxid.recognize import Gallery
+
+PURPOSE = "diarize-name"
+"""The consent purpose a person must have given to be named in a timeline."""
+
+VOICE_SPEECH_S = 20.0
+"""Speech of a cluster compared with the gallery; more hardly changes the embedding and costs time."""
+
+VOICE_TURN_S = 8.0
+"""Longest piece taken out of one turn, so that several turns speak for the cluster."""
+
+MIN_VOICE_TURN_S = 0.25
+"""Shorter turns are not embedded on their own."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """The person a cluster was found to be, and the natural-log likelihood ratio for it."""
+
+    person: str
+    llr: float
+
+
+def check_same_bundle(gallery: Gallery, bundle: Bundle) -> None:
+    """Raise CompatibilityError ``model_mismatch`` when the gallery's voiceprints come from another bundle."""
+    if gallery.bundle.id != bundle.id:
+        raise CompatibilityError(
+            "model_mismatch",
+            f"the gallery compares with model {gallery.bundle.id}, the recording would be embedded with "
+            f"{bundle.id}; expected one model; leave bundle out or open a gallery of that model.",
+        )
+
+
+def choose_voice_segments(turns: Sequence[tuple[Segment, int]], cluster: int) -> list[Segment]:
+    """Return the parts of a cluster's longest turns that stand for its voice, up to 20 s, longest first."""
+    own = sorted((segment for segment, label in turns if label == cluster), key=lambda s: -s.duration_s)
+    chosen: list[Segment] = []
+    left_s = VOICE_SPEECH_S
+    for segment in own:
+        take_s = min(segment.duration_s, VOICE_TURN_S, left_s)
+        if take_s < MIN_VOICE_TURN_S:
+            break
+        middle_s = (segment.start_s + segment.end_s) / 2
+        chosen.append(Segment(max(0.0, middle_s - take_s / 2), middle_s + take_s / 2))
+        left_s -= take_s
+    return chosen
+
+
+def embed_voices(
+    waveform: Waveform, turns: Sequence[tuple[Segment, int]], embedder: Embedder
+) -> tuple[list[int], NDArray[np.float32]]:
+    """Return the clusters long enough to compare, by first appearance, and their (S, D) unit embeddings."""
+    clusters: list[int] = []
+    voices: list[NDArray[np.float32]] = []
+    for cluster in dict.fromkeys(label for _, label in turns):
+        segments = choose_voice_segments(turns, cluster)
+        if not segments:
+            continue
+        pieces = np.stack([embedder.embed(waveform.slice(segment)) for segment in segments])
+        weights = np.asarray([segment.duration_s for segment in segments], dtype=np.float32)
+        clusters.append(cluster)
+        voices.append(weights @ pieces)
+    stacked = np.stack(voices) if voices else np.zeros((0, embedder.dim), dtype=np.float32)
+    return clusters, unit_rows(stacked)
+
+
+def assign_people(candidates: Sequence[Sequence[Candidate]], threshold_llr: float) -> dict[int, Name]:
+    """Return the name of each row that gets one: one person, one row, the largest sum of evidence.
+
+    Args:
+        candidates: ranked candidates of each row; those under ``threshold_llr`` are never used.
+        threshold_llr: natural-log likelihood ratio a name must reach.
+    """
+    people = sorted({candidate.person for row in candidates for candidate in row})
+    column = {person: index for index, person in enumerate(people)}
+    llr = np.full((len(candidates), len(people)), -np.inf)
+    for index, row in enumerate(candidates):
+        for candidate in row:
+            place = index, column[candidate.person]
+            llr[place] = max(llr[place], candidate.llr)
+    # Being left without a name is worth as much as a name exactly at the threshold.
+    gain = np.where(llr >= threshold_llr, llr - threshold_llr + 1e-9, 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return {
+        int(row): Name(people[place], float(llr[row, place]))
+        for row, place in zip(rows, columns, strict=True)
+        if gain[row, place] > 0
+    }
+
+
+def find_names(
+    gallery: Gallery,
+    waveform: Waveform,
+    turns: Sequence[tuple[Segment, int]],
+    embedder: Embedder,
+    profile: str,
+) -> dict[int, Name]:
+    """Return the names of the clusters that are people of the gallery with consent to be named.
+
+    Raises:
+        CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
+    """
+    check_same_bundle(gallery, embedder.bundle)
+    clusters, voices = embed_voices(waveform, turns, embedder)
+    if not clusters:
+        return {}
+    candidates = gallery.match(voices, purpose=PURPOSE, profile=profile)
+    threshold_llr = embedder.bundle.profiles[profile].threshold_llr
+    return {clusters[row]: name for row, name in assign_people(candidates, threshold_llr).items()}
+
+
+def label_turns(turns: Sequence[tuple[Segment, int]], names: Mapping[int, Name]) -> tuple[Turn, ...]:
+    """Return turns with people's names, with their LLR, or SPEAKER_00, SPEAKER_01, .. by first appearance."""
+    strangers: dict[int, str] = {}
+    taken = {name.person for name in names.values()}
+    numbered = (f"SPEAKER_{number:02d}" for number in range(len(turns) + len(taken)))
+    labels = (label for label in numbered if label not in taken)
+    labelled: list[Turn] = []
+    for segment, cluster in turns:
+        name = names.get(cluster)
+        if name is not None:
+            labelled.append(Turn(segment, name.person, named=True, llr=name.llr))
+            continue
+        if cluster not in strangers:
+            strangers[cluster] = next(labels)
+        labelled.append(Turn(segment, strangers[cluster]))
+    return tuple(labelled)

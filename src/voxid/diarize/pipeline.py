@@ -1,0 +1,193 @@
+"""Recording -> regions -> windows -> embeddings -> clusters -> cells -> turns -> names -> Timeline.
+
+The ends (loading, naming, the timeline) know nothing of the middle: a middle is anything that turns a
+``Recording`` into turns of numbered speakers (``find_turns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import AudioSource, Waveform, load
+from voxid.bundle import Bundle, default_bundle
+from voxid.diarize.clustering import cluster_windows
+from voxid.diarize.naming import check_same_bundle, find_names, label_turns
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.smoothing import decide_cells, draw_turns
+from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
+from voxid.embedding import Embedder, get_embedder
+from voxid.errors import InputError
+from voxid.features import FRAME_HOP_S, frame_count
+from voxid.score import center
+from voxid.speech import detect_speech, speech_mask
+from voxid.timeline import Segment, Timeline
+
+if TYPE_CHECKING:
+    from voxid.recognize import Gallery
+
+
+_STAGES = {"speech": (0.0, 0.5), "voices": (0.5, 0.95), "speakers": (0.95, 0.98), "names": (0.98, 1.0)}
+"""Where each stage begins and ends in the whole: measured shares on one hour of talk, rounded."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording and where it holds speech.
+
+    Attributes:
+        regions: speech regions, sorted, at least one.
+        speech: (T,) float32, 1 where the fbank frame is speech.
+    """
+
+    waveform: Waveform
+    regions: list[Segment]
+    speech: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddedWindows:
+    """The windows of a recording and their (K, D) unit embeddings, centred on the bundle's mean."""
+
+    windows: Windows
+    embeddings: NDArray[np.float32]
+
+
+def diarize(
+    source: AudioSource,
+    *,
+    gallery: Gallery | None = None,
+    speakers: int | None = None,
+    min_speakers: int | None = None,
+    max_speakers: int | None = None,
+    bundle: Bundle | None = None,
+    channel: int | None = None,
+    options: DiarizeOptions | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Timeline:
+    """Return who spoke when. Nothing is stored: no audio, no embedding, no name.
+
+    Args:
+        source: path, bytes, binary file, (samples, rate_hz) or Waveform.
+        gallery: people to look for; only those whose consent covers ``diarize-name`` are named.
+        speakers: exact number of voices; None counts automatically.
+        min_speakers: at least so many voices.
+        max_speakers: at most so many voices.
+        bundle: model bundle; None takes the gallery's, else the default one.
+        channel: 0-based channel to use; None averages all.
+        options: window lengths, thresholds; None takes the defaults.
+        progress: hears the share of the work done, 0 to 1; raise from it to cancel.
+
+    Returns:
+        Turns that do not overlap. A person of the gallery appears under the gallery's name with
+        ``named=True`` and the LLR of the match; strangers are SPEAKER_00, .. by first appearance.
+
+    Raises:
+        InputError: ``speaker_count_invalid``, ``no_speech``, ``audio_too_short`` (under 0.22 s), and those of
+            ``voxid.load_audio``.
+        CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
+    """
+    count = SpeakerCount.checked(speakers, min_speakers, max_speakers)
+    options = options if options is not None else DiarizeOptions()
+    if bundle is None:
+        bundle = gallery.bundle if gallery is not None else default_bundle()
+    if gallery is not None:
+        check_same_bundle(gallery, bundle)
+    embedder = get_embedder(bundle)
+    waveform = load(source, channel=channel)
+    recording = find_speech(waveform, progress)
+    turns = find_turns(recording, embedder, count, options, progress)
+    names = {} if gallery is None else find_names(gallery, waveform, turns, embedder, options.profile)
+    _report(progress, "names", 1.0)
+    return Timeline(label_turns(turns, names), duration_s=waveform.duration_s, uri=waveform.uri)
+
+
+def find_speech(waveform: Waveform, progress: Callable[[float], None] | None = None) -> Recording:
+    """Return the recording with its speech regions.
+
+    Raises:
+        InputError: ``no_speech``; ``audio_too_short`` when it has fewer than 20 frames.
+    """
+    n_frames = frame_count(len(waveform.samples))
+    if n_frames < MIN_MASK_FRAMES:
+        least_s = MIN_MASK_FRAMES * FRAME_HOP_S
+        raise InputError(
+            "audio_too_short",
+            f"{waveform.uri} lasts {waveform.duration_s:.2f} s; expected more than {least_s:.1f} s of audio; "
+            "give a longer recording.",
+        )
+    regions = detect_speech(waveform, progress=lambda share: _report(progress, "speech", share))
+    speech = speech_mask(regions, n_frames)
+    if not regions or not (speech > 0).any():
+        raise InputError(
+            "no_speech",
+            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
+            "one voice; check the channel and the level.",
+        )
+    return Recording(waveform, regions, speech)
+
+
+def find_turns(
+    recording: Recording,
+    embedder: Embedder,
+    count: SpeakerCount,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> list[tuple[Segment, int]]:
+    """Return turns of numbered speakers in order of time: the replaceable middle of the pipeline."""
+    embedded = embed_recording(recording, embedder, options, progress)
+    _report(progress, "speakers", 0.0)
+    threshold = options.threshold_for(embedder.bundle)
+    turns = join_windows(recording, embedded, count, threshold, options)
+    _report(progress, "speakers", 1.0)
+    return turns
+
+
+def embed_recording(
+    recording: Recording,
+    embedder: Embedder,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> EmbeddedWindows:
+    """Return the windows over the speech with their centred embeddings."""
+    windows = plan_windows(recording.speech, options)
+    embeddings = embed_windows(
+        recording.waveform,
+        recording.speech,
+        windows,
+        embedder,
+        options,
+        lambda share: _report(progress, "voices", share),
+    )
+    return EmbeddedWindows(windows, center(embeddings, embedder.bundle.mean))
+
+
+def join_windows(
+    recording: Recording,
+    embedded: EmbeddedWindows,
+    count: SpeakerCount,
+    threshold: float,
+    options: DiarizeOptions,
+) -> list[tuple[Segment, int]]:
+    """Return turns of numbered speakers from embedded windows: clustering, then smoothing."""
+    windows, embeddings = embedded.windows, embedded.embeddings
+    clustered = np.flatnonzero(windows.clustered)
+    if len(clustered) < count.least:
+        clustered = np.arange(len(windows))
+    spoken_s = windows.speech_frames[clustered] * FRAME_HOP_S
+    step_share = options.step_s * options.cluster_every / options.window_s
+    weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
+    labels = np.full(len(windows), -1, dtype=np.int64)
+    labels[clustered] = cluster_windows(embeddings[clustered], weights, count, threshold, options)
+    active, path = decide_cells(windows, embeddings, labels, recording.speech, options, count.least)
+    return draw_turns(recording.regions, active, path, options.max_gap_s)
+
+
+def _report(progress: Callable[[float], None] | None, stage: str, share: float) -> None:
+    if progress is not None:
+        begin, end = _STAGES[stage]
+        progress(begin + (end - begin) * min(max(share, 0.0), 1.0))
