@@ -1,0 +1,94 @@
+"""Evaluation: error rates with intervals, from audio, embeddings, scores or RTTM files to reports and plots.
+
+    verification     evaluate_verification(trials, audio_root, enrol=, bundle=, cache_dir=, progress=)
+                     evaluate_embeddings(trials, embed, model_id=, mean=, calibration=)   another system
+                     evaluate_scores(trials, scores, model_id=, llrs=)                    any score file
+    identification   evaluate_identification(trials, audio_root, enrol=, ...)
+                     evaluate_identification_embeddings(trials, embed, model_id=, ...)
+    diarization      evaluate_diarization(reference, hypothesis, uem)                     one recording
+                     evaluate_diarization_set(references, hypotheses, uems)               many
+                     read_diarization_folder(reference, hypothesis, uem)                  RTTM and UEM files
+    reading          read_trials(path, enrol), read_scores(path, trials), load_embeddings(npz), look_up(...)
+    showing          report.to_dict(), render(reports) for a terminal, write_json(reports, path);
+                     plots.plot_det, plots.plot_scores, plots.plot_identification (extra ``plot``)
+
+``progress`` is called with the share done, in [0, 1]. Every interval is a 95 % bootstrap interval over
+speakers (recordings, for diarization), made from a seed. Names are imported when first used, so that
+reading RTTM files does not load the speech models.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voxid.evaluate.der import DiarizationErrors, evaluate_diarization
+    from voxid.evaluate.diarization import (
+        DiarizationReport,
+        evaluate_diarization_set,
+        read_diarization_folder,
+    )
+    from voxid.evaluate.embeddings import load_embeddings, look_up
+    from voxid.evaluate.identification import (
+        IdentificationReport,
+        evaluate_identification,
+        evaluate_identification_embeddings,
+    )
+    from voxid.evaluate.report import render, write_json
+    from voxid.evaluate.trials import TrialList, read_scores, read_trials
+    from voxid.evaluate.verification import (
+        VerificationReport,
+        evaluate_embeddings,
+        evaluate_scores,
+        evaluate_verification,
+    )
+
+__all__ = [
+    "DiarizationErrors",
+    "DiarizationReport",
+    "IdentificationReport",
+    "TrialList",
+    "VerificationReport",
+    "evaluate_diarization",
+    "evaluate_diarization_set",
+    "evaluate_embeddings",
+    "evaluate_identification",
+    "evaluate_identification_embeddings",
+    "evaluate_scores",
+    "evaluate_verification",
+    "load_embeddings",
+    "look_up",
+    "read_diarization_folder",
+    "read_scores",
+    "read_trials",
+    "render",
+    "write_json",
+]
+
+_MODULES = {
+    "der": ("DiarizationErrors", "evaluate_diarization"),
+    "diarization": ("DiarizationReport", "evaluate_diarization_set", "read_diarization_folder"),
+    "embeddings": ("load_embeddings", "look_up"),
+    "identification": (
+        "IdentificationReport",
+        "evaluate_identification",
+        "evaluate_identification_embeddings",
+    ),
+    "report": ("render", "write_json"),
+    "trials": ("TrialList", "read_scores", "read_trials"),
+    "verification": (
+        "VerificationReport",
+        "evaluate_embeddings",
+        "evaluate_scores",
+        "evaluate_verification",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name from the module that defines it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

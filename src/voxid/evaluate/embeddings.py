@@ -1,0 +1,234 @@
+"""Embeddings of the utterances of a trial list: computed once, cached, or read from a file.
+
+The cache is one ``.npz`` per bundle, keyed by the hash of the audio and by how it was pooled. It is only a
+cache: a damaged or foreign file is thrown away and rebuilt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import load
+from voxid.bundle import Bundle
+from voxid.embedding import get_embedder
+from voxid.errors import InputError
+from voxid.speech import detect_speech
+
+Vector = NDArray[np.float32]
+Embed = Callable[[str], Vector]
+"""Utterance path as the trial list writes it -> embedding (D,)."""
+
+MAX_CACHE_BYTES = 4 << 30
+
+
+class EmbeddingCache:
+    """Embeddings by audio hash, kept in ``<folder>/<bundle id>.npz``.
+
+    Args:
+        folder: made when missing.
+        model_id: bundle id; embeddings of two bundles never share a file.
+        dim: D; vectors of another length are not accepted from the file.
+
+    Attributes:
+        rebuilt: true when a file was there and could not be used.
+    """
+
+    def __init__(self, folder: str | Path, model_id: str, dim: int) -> None:
+        self.path = Path(folder) / f"{re.sub(r'[^A-Za-z0-9@._-]', '_', model_id)}.npz"
+        self.dim = dim
+        self.rebuilt = False
+        self._changed = False
+        self._vectors = self._read()
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def get(self, key: str) -> Vector | None:
+        """Return the embedding stored under ``key``, or None."""
+        return self._vectors.get(key)
+
+    def put(self, key: str, vector: Vector) -> None:
+        """Remember ``vector`` (D,) under ``key`` until ``save``."""
+        self._vectors[key] = np.asarray(vector, dtype=np.float32)
+        self._changed = True
+
+    def save(self) -> None:
+        """Write the file whole or not at all.
+
+        Raises:
+            InputError: ``output_unwritable`` when the folder cannot be written.
+        """
+        if not self._changed:
+            return
+        keys = sorted(self._vectors)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, unfinished = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    np.savez(
+                        file, keys=np.asarray(keys), vectors=np.stack([self._vectors[key] for key in keys])
+                    )
+                os.replace(unfinished, self.path)
+            except BaseException:
+                Path(unfinished).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise InputError(
+                "output_unwritable",
+                f"Cannot write the embedding cache {self.path} ({error}); expected a writable folder; "
+                "give another cache folder or none.",
+            ) from error
+        self._changed = False
+
+    def _read(self) -> dict[str, Vector]:
+        if not self.path.is_file():
+            return {}
+        try:
+            if self.path.stat().st_size > MAX_CACHE_BYTES:
+                raise ValueError("too large")
+            with np.load(self.path, allow_pickle=False) as stored:
+                keys, vectors = stored["keys"], stored["vectors"]
+            sound = (
+                keys.ndim == 1
+                and keys.dtype.kind == "U"
+                and vectors.dtype == np.float32
+                and vectors.shape == (len(keys), self.dim)
+                and bool(np.all(np.isfinite(vectors)))
+            )
+            if not sound:
+                raise ValueError("not a cache of this bundle")
+            return dict(zip(keys.tolist(), vectors, strict=True))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError):
+            self.rebuilt = True
+            return {}
+
+
+@dataclass
+class BundleEmbedder:
+    """Embeds utterances with a bundle, through an optional cache.
+
+    Attributes:
+        bundle: the model.
+        audio_root: folder the utterance paths are relative to.
+        cache: where embeddings are kept between runs; None computes every time.
+        without_speech: paths in which no speech was found; they were embedded whole, because every trial
+            of a list needs a score, and the report counts them.
+    """
+
+    bundle: Bundle
+    audio_root: Path
+    cache: EmbeddingCache | None = None
+    without_speech: list[str] = field(default_factory=list)
+
+    def __call__(self, path: str) -> Vector:
+        """Return the embedding (D,) of the speech in ``audio_root / path``.
+
+        Raises:
+            InputError: what ``voxid.audio.load`` says of the file, or ``audio_too_short``.
+        """
+        source = self.audio_root / path
+        file_hash = _file_sha256(source)
+        for pooled in ("speech", "whole"):
+            known = self.cache.get(f"{file_hash}:{pooled}") if self.cache is not None else None
+            if known is not None:
+                if pooled == "whole":
+                    self.without_speech.append(path)
+                return known
+        waveform = load(source)
+        regions = detect_speech(waveform)
+        embedder = get_embedder(self.bundle)
+        if not regions:
+            self.without_speech.append(path)
+        vector = embedder.embed(waveform, regions or None)
+        if self.cache is not None:
+            self.cache.put(f"{file_hash}:{'speech' if regions else 'whole'}", vector)
+        return vector
+
+
+def embed_all(
+    paths: Iterable[str], embed: Embed, progress: Callable[[float], None] | None = None
+) -> dict[str, Vector]:
+    """Return path -> embedding for every path, in order."""
+    wanted = list(paths)
+    vectors: dict[str, Vector] = {}
+    for number, path in enumerate(wanted, 1):
+        vectors[path] = embed(path)
+        if progress is not None:
+            progress(number / len(wanted))
+    return vectors
+
+
+def load_embeddings(path: str | Path) -> Mapping[str, Vector]:
+    """Return utterance path -> embedding (D,) of an ``.npz`` with ``paths`` (N,) and ``embeddings`` (N, D).
+
+    This is how another system's embeddings are scored by the same code as ours (``bench/peers.py`` writes
+    such files).
+
+    Raises:
+        InputError: ``embeddings_invalid``.
+    """
+    source = Path(path)
+    try:
+        with np.load(source, allow_pickle=False) as stored:
+            paths, embeddings = stored["paths"], stored["embeddings"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            "embeddings_invalid",
+            f"{source} cannot be read as embeddings ({error}); expected an npz with `paths` (N,) and "
+            "`embeddings` (N, D); write it with bench/peers.py.",
+        ) from error
+    if paths.ndim != 1 or embeddings.ndim != 2 or len(paths) != len(embeddings):
+        raise InputError(
+            "embeddings_invalid",
+            f"{source} holds paths {paths.shape} and embeddings {embeddings.shape}; expected (N,) and "
+            "(N, D); write it again.",
+        )
+    vectors = np.asarray(embeddings, dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1)
+    if not np.all(np.isfinite(norms)) or np.any(norms == 0):
+        raise InputError(
+            "embeddings_invalid",
+            f"{source} holds embeddings that are zero or not finite; expected directions; "
+            "compute them again.",
+        )
+    return dict(zip((str(item) for item in paths), vectors / norms[:, None], strict=True))
+
+
+def look_up(embeddings: Mapping[str, Vector]) -> Embed:
+    """Return an ``Embed`` that reads from ``embeddings``.
+
+    Raises:
+        InputError: ``embedding_missing``, when called with a path that is not there.
+    """
+
+    def embed(path: str) -> Vector:
+        vector = embeddings.get(path)
+        if vector is None:
+            raise InputError(
+                "embedding_missing",
+                f"There is no embedding of {path}; expected one for every utterance of the trials; "
+                "embed the whole list.",
+            )
+        return vector
+
+    return embed
+
+
+def _file_sha256(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(
+            "audio_missing", f"There is no file {path}; expected the audio of a trial; check the audio root."
+        )
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

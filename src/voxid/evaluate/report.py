@@ -1,0 +1,186 @@
+"""Reports for people and programs: rich tables in a terminal, JSON in a file.
+
+A table never mixes trial lists or diarization protocols: systems stand side by side only on one list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from voxid.errors import InputError
+from voxid.evaluate.bootstrap import Estimate
+from voxid.evaluate.der import PROTOCOLS
+from voxid.evaluate.diarization import DiarizationReport
+from voxid.evaluate.identification import IdentificationReport
+from voxid.evaluate.verification import METRICS, VerificationReport
+
+Report = VerificationReport | IdentificationReport | DiarizationReport
+
+_METRIC_TITLES = {
+    "eer": "EER %",
+    "min_dcf_p01": "minDCF (p .01)",
+    "act_dcf_p01": "actDCF (p .01)",
+    "cllr": "Cllr bits",
+    "min_cllr": "min Cllr bits",
+    "auc": "AUC %",
+}
+_IN_PERCENT = {"eer", "auc"}
+
+
+def write_json(reports: Sequence[Report], path: str | Path) -> None:
+    """Write one report as its JSON object, several as a list.
+
+    Raises:
+        InputError: ``output_unwritable``.
+    """
+    records = [report.to_dict() for report in reports]
+    text = json.dumps(
+        records[0] if len(records) == 1 else records, indent=2, ensure_ascii=False, allow_nan=False
+    )
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "output_unwritable",
+            f"Cannot write the report {path} ({error}); expected a writable place; give another path.",
+        ) from error
+
+
+def render(reports: Sequence[Report]) -> RenderableType:
+    """Return the reports as tables, one per trial list or set of recordings, each with its notes."""
+    shown: list[RenderableType] = []
+    lists: dict[tuple[str, int, int], list[VerificationReport]] = {}
+    for report in reports:
+        if isinstance(report, VerificationReport):
+            lists.setdefault((report.trial_list, report.trials, report.targets), []).append(report)
+        elif isinstance(report, IdentificationReport):
+            shown += [identification_table(report), _notes(report.notes)]
+        else:
+            shown += [diarization_table(report), _notes(_diarization_lines(report))]
+    for group in lists.values():
+        notes = list(dict.fromkeys(note for report in group for note in report.notes))
+        shown += [verification_table(group), _notes(notes)]
+    return Group(*shown)
+
+
+def verification_table(reports: Sequence[VerificationReport]) -> Table:
+    """Return systems side by side on one trial list: value and 95 % interval of every measure."""
+    first = reports[0]
+    fewest, most = first.enrolment_utterances
+    utterances = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    table = Table(
+        title=(
+            f"{first.trial_list}: {first.trials:,} trials, {first.targets:,} targets, "
+            f"{first.nontargets:,} non-targets, {first.speakers} speakers, enrolled with {utterances}"
+        ),
+        caption=_interval_line("speakers", first.resamples, first.seed),
+    )
+    table.add_column("")
+    for report in reports:
+        table.add_column(report.model_id, justify="right")
+    for name in METRICS:
+        scale = 100.0 if name in _IN_PERCENT else 1.0
+        cells = [_cell(report.metrics.get(name), scale) for report in reports]
+        table.add_row(_METRIC_TITLES[name], *cells)
+    table.add_section()
+    for number, point in enumerate(first.far_points):
+        shown = [report.far_points[number] for report in reports]
+        cells = [_cell(item.frr, 100.0) + ("" if item.firm else " *") for item in shown]
+        table.add_row(f"FRR % at FAR {100 * point.point.far_wanted:g} %", *cells)
+    for name in dict.fromkeys(rates.name for report in reports for rates in report.profiles):
+        rates_of = [{rates.name: rates for rates in report.profiles}.get(name) for report in reports]
+        far = [_cell(None if rates is None else rates.far, 100.0) for rates in rates_of]
+        frr = [_cell(None if rates is None else rates.frr, 100.0) for rates in rates_of]
+        table.add_row(f"profile {name}: FAR %", *far)
+        table.add_row(f"profile {name}: FRR %", *frr)
+    if any(not point.firm for report in reports for point in report.far_points):
+        table.caption = f"{table.caption}\n* fewer than 30 false accepts stand behind this FAR"
+    return table
+
+
+def identification_table(report: IdentificationReport) -> Table:
+    """Return closed-set and open-set identification of one system."""
+    searches = report.open_set
+    table = Table(
+        title=(
+            f"{report.trial_list}, {report.model_id}: {report.people} people enrolled, "
+            f"{report.probes} probes; open set: {searches.folds} galleries of "
+            f"{searches.smallest_gallery} or more"
+        ),
+        caption=_interval_line("speakers", report.resamples, report.seed),
+    )
+    table.add_column("")
+    table.add_column("%", justify="right")
+    for k, estimate in report.rank_accuracy.items():
+        table.add_row(
+            f"closed set: right person among the {k} best" if k > 1 else "closed set: right person first",
+            _cell(estimate, 100.0),
+        )
+    table.add_section()
+    for fpir, estimate in report.fnir_at_fpir.items():
+        table.add_row(f"open set: FNIR at FPIR {100 * fpir:g} %", _cell(estimate, 100.0))
+    for name, (fpir_estimate, fnir) in report.profiles.items():
+        table.add_row(f"profile {name}: FPIR", _cell(fpir_estimate, 100.0))
+        table.add_row(f"profile {name}: FNIR", _cell(fnir, 100.0))
+    return table
+
+
+def diarization_table(report: DiarizationReport) -> Table:
+    """Return one row per protocol: DER with interval, its three parts and the speech scored."""
+    table = Table(
+        title=f"{len(report.recordings)} recordings",
+        caption=_interval_line("recordings", report.resamples, report.seed),
+    )
+    table.add_column("protocol")
+    for title in ("DER %", "miss", "false alarm", "confusion", "speech scored s"):
+        table.add_column(title, justify="right")
+    for protocol in PROTOCOLS:
+        times = report.times[protocol.name]
+        share = _share_of(times.scored_s)
+        table.add_row(
+            protocol.title,
+            _cell(report.der[protocol.name], 100.0),
+            share(times.missed_s),
+            share(times.false_alarm_s),
+            share(times.confusion_s),
+            f"{times.scored_s:.1f}",
+        )
+    return table
+
+
+def _diarization_lines(report: DiarizationReport) -> list[str]:
+    return [
+        f"JER % {_cell(report.jer, 100.0)} (no collar, overlap scored).",
+        f"Right number of speakers in {_cell(report.count_exact, 100.0)} % of the recordings; "
+        f"{report.count_error:+.2f} speakers on average.",
+        *report.notes,
+    ]
+
+
+def _interval_line(unit: str, resamples: int, seed: int) -> str:
+    # The bracket is escaped: rich reads [low, high] as a style.
+    return f"\\[low, high]: 95 % interval, {unit} resampled {resamples} times (seed {seed})"
+
+
+def _share_of(scored_s: float) -> Callable[[float], str]:
+    return lambda error_s: f"{100 * error_s / scored_s:.2f}" if scored_s > 0 else "-"
+
+
+def _cell(estimate: Estimate | None, scale: float) -> str:
+    if estimate is None or estimate.value is None:
+        return "-"
+    digits = 2 if scale == 100.0 else 3
+    value = f"{scale * estimate.value:.{digits}f}"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{scale * estimate.low:.{digits}f}, {scale * estimate.high:.{digits}f}]"
+
+
+def _notes(lines: Sequence[str]) -> Text:
+    return Text("\n".join(f"- {line}" for line in lines) + "\n", style="dim")
