@@ -1,0 +1,145 @@
+"""A model bundle on disk: everything a score depends on, in one folder, hash-checked.
+
+    model.onnx       the graph: fbank (B, T, 80), weights (B, K, T) -> embeddings (B, K, D)
+    backend.npz      mean (D,) of the training speakers' unit embeddings
+    card.json        name, licence, training speech, results, calibration, threshold profiles, SHA-256 of the other files
+
+A bundle's id is its name and the beginning of a hash over card and files: whatever changes a score changes the id,
+and templates of different ids are never compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.calibration import Calibration
+from voxid.decision import ThresholdProfile
+from voxid.errors import CompatibilityError, InputError
+
+FORMAT_VERSION = 1
+GRAPH_FILE = "model.onnx"
+BACKEND_FILE = "backend.npz"
+CARD_FILE = "card.json"
+DEFAULT_BUNDLE = "ecapa-small"
+_MAX_CARD_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded, checked bundle. ``graph`` holds the ONNX bytes that were hashed, so what is run is what was checked."""
+
+    name: str
+    id: str
+    path: Path
+    dim: int
+    mean: NDArray[np.float32] = field(repr=False)
+    calibration: Calibration
+    profiles: dict[str, ThresholdProfile]
+    card: dict[str, Any] = field(repr=False)
+    graph: bytes = field(repr=False)
+
+    def profile(self, name: str) -> ThresholdProfile:
+        """Return a threshold profile by name.
+
+        Raises:
+            InputError: ``profile_unknown``; the sentence lists the names there are.
+        """
+        if name not in self.profiles:
+            raise InputError(
+                "profile_unknown", f"bundle {self.id} has no threshold profile {name!r}; it has {', '.join(sorted(self.profiles))}."
+            )
+        return self.profiles[name]
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Return the bundle in a folder after checking every file against the card's SHA-256.
+
+    Raises:
+        InputError: ``bundle_missing`` when the folder or a file is not there.
+        CompatibilityError: ``bundle_hash_mismatch`` for a changed file, ``bundle_invalid`` for a card that cannot be used,
+            ``bundle_version`` for a format this version of voxid does not read.
+    """
+    path = Path(path)
+    card = _read_card(path)
+    contents = {name: _checked_bytes(path, name, digest) for name, digest in card["sha256"].items()}
+    try:
+        with np.load(path / BACKEND_FILE, allow_pickle=False) as backend:
+            mean = np.asarray(backend["mean"], dtype=np.float32)
+        calibration = Calibration(**card["calibration"])
+        profiles = {p["name"]: ThresholdProfile(**p) for p in card["profiles"]}
+        dim, name, graph = int(card["dim"]), str(card["name"]), contents[GRAPH_FILE]
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise CompatibilityError("bundle_invalid", f"{path / CARD_FILE} lacks or misstates {error}; get the bundle again.") from error
+    if mean.shape != (dim,) or not np.isfinite(mean).all():
+        raise CompatibilityError("bundle_invalid", f"{path / BACKEND_FILE} holds a mean of shape {mean.shape}, expected ({dim},).")
+    return Bundle(name, bundle_id(card), path, dim, mean, calibration, profiles, card, graph)
+
+
+@cache
+def default_bundle() -> Bundle:
+    """Return the bundle that comes with voxid."""
+    return load_bundle(Path(str(resources.files("voxid") / "bundles" / DEFAULT_BUNDLE)))
+
+
+def installed_bundles() -> list[Path]:
+    """Return the folders of the bundles that come with voxid."""
+    root = Path(str(resources.files("voxid") / "bundles"))
+    return sorted(card.parent for card in root.glob(f"*/{CARD_FILE}"))
+
+
+def bundle_id(card: dict[str, Any]) -> str:
+    """Return ``name@hash``, where the hash covers the files and the calibration: all that scores depend on."""
+    scored = {key: card[key] for key in ("sha256", "calibration", "input", "dim")}
+    return f"{card['name']}@{hashlib.sha256(json.dumps(scored, sort_keys=True).encode()).hexdigest()[:12]}"
+
+
+def write_card(path: Path, card: dict[str, Any]) -> None:
+    """Write ``card.json`` beside the bundle's other files, with their hashes in it."""
+    hashes = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in (GRAPH_FILE, BACKEND_FILE)}
+    text = json.dumps({**card, "format_version": FORMAT_VERSION, "sha256": hashes}, indent=1, ensure_ascii=False)
+    (path / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    file = path / CARD_FILE
+    if not file.is_file():
+        raise InputError("bundle_missing", f"there is no bundle at {path}: {CARD_FILE} is not there. Give a bundle's folder.")
+    if file.stat().st_size > _MAX_CARD_BYTES:
+        raise CompatibilityError("bundle_invalid", f"{file} is larger than {_MAX_CARD_BYTES} bytes, which no card is.")
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        version = card["format_version"]
+        hashes = card["sha256"]
+        complete = {GRAPH_FILE, BACKEND_FILE} <= set(hashes) and {"calibration", "input", "dim", "name"} <= set(card)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CompatibilityError("bundle_invalid", f"{file} is not a bundle card ({error}); get the bundle again.") from error
+    if version != FORMAT_VERSION:
+        raise CompatibilityError(
+            "bundle_version", f"{file} has format {version}, this voxid reads {FORMAT_VERSION}; update voxid or get a matching bundle."
+        )
+    if not complete:
+        raise CompatibilityError("bundle_invalid", f"{file} lacks hashes, calibration, input, dim or name; get the bundle again.")
+    return dict(card)
+
+
+def _checked_bytes(path: Path, name: str, digest: str) -> bytes:
+    file = path / name
+    if "/" in name or not file.is_file():
+        raise InputError("bundle_missing", f"the bundle at {path} lacks {name}; get the bundle again.")
+    content = file.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise CompatibilityError(
+            "bundle_hash_mismatch",
+            f"{file} has SHA-256 {found[:12]}…, its card says {digest[:12]}…; the file was changed or damaged. Get the bundle again.",
+        )
+    return content

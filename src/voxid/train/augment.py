@@ -1,0 +1,169 @@
+"""Distortions that make one recording session sound like many: noise, babble, rooms, telephone, codecs, speed.
+
+Every function takes and returns (N,) float32 samples at 16 kHz and draws only from the generator it is given.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from scipy.signal import butter, fftconvolve, sosfilt
+
+from voxid.train.rooms import random_response
+
+Samples = NDArray[np.float32]
+SAMPLE_RATE_HZ = 16_000
+
+
+def change_speed(samples: Samples, speed: float) -> Samples:
+    """Return the samples played ``speed`` times as fast: tempo, pitch and formants move together.
+
+    Used to make further speakers (Yamamoto et al., "Speaker augmentation and bandwidth extension", 2019).
+    """
+    if speed == 1.0:
+        return samples
+    return np.asarray(
+        soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ"), dtype=np.float32
+    )
+
+
+def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:
+    """Return speech plus noise scaled to ``snr_db``; a shorter noise is repeated. Silent noise changes nothing."""
+    noise = np.resize(noise, speech.shape)
+    noise_power = float(np.mean(noise**2))
+    if noise_power <= 0.0:
+        return speech
+    gain = np.sqrt(float(np.mean(speech**2)) / (noise_power * 10.0 ** (snr_db / 10.0)))
+    return (speech + gain * noise).astype(np.float32)
+
+
+def coloured_noise(n_samples: int, rng: np.random.Generator) -> Samples:
+    """Return noise with a random spectral slope (white to brown), at times with hum, at times swelling and fading."""
+    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
+    frequency = np.maximum(np.arange(spectrum.size), 1.0)
+    noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.1), n_samples)
+    noise /= np.std(noise) + 1e-9
+    time_s = np.arange(n_samples) / SAMPLE_RATE_HZ
+    if rng.random() < 0.2:
+        hum_hz = rng.choice([50.0, 60.0]) * np.arange(1, 6)
+        noise += rng.uniform(0.3, 1.5) * np.sin(
+            2 * np.pi * hum_hz[:, None] * time_s + rng.uniform(0, 6.28, (5, 1))
+        ).sum(0)
+    if rng.random() < 0.5:
+        knots = rng.uniform(0.1, 1.0, max(2, int(n_samples / SAMPLE_RATE_HZ * rng.uniform(1, 6))))
+        noise *= np.interp(np.linspace(0, 1, n_samples), np.linspace(0, 1, knots.size), knots)
+    return noise.astype(np.float32)
+
+
+def babble(voices: Sequence[Samples], n_samples: int, rng: np.random.Generator) -> Samples:
+    """Return several voices at equal power on top of each other, each starting at a random place."""
+    total = np.zeros(n_samples, dtype=np.float32)
+    for voice in voices:
+        shifted = np.resize(np.roll(voice, int(rng.integers(0, voice.size))), n_samples)
+        total += shifted / (float(np.sqrt(np.mean(shifted**2))) + 1e-6)
+    return total
+
+
+def reverberate(samples: Samples, response: Samples) -> Samples:
+    """Return the samples as heard in a room, same length and power."""
+    wet = fftconvolve(samples, response)[: samples.size]
+    return (wet * np.sqrt(np.mean(samples**2) / (np.mean(wet**2) + 1e-12))).astype(np.float32)
+
+
+def telephone(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Return the samples through a telephone: 8 kHz, 300 to 3,400 Hz, half the time 8-bit mu-law (ITU-T G.711)."""
+    narrow = soxr.resample(samples, SAMPLE_RATE_HZ, 8_000, quality="MQ")
+    low_hz, high_hz = rng.uniform(150, 350), rng.uniform(3_000, 3_700)
+    narrow = sosfilt(butter(2, [low_hz, high_hz], "band", fs=8_000, output="sos"), narrow)
+    if rng.random() < 0.5:
+        narrow = mu_law(narrow / (np.abs(narrow).max() + 1e-9) * rng.uniform(0.1, 0.9))
+    wide = soxr.resample(narrow, 8_000, SAMPLE_RATE_HZ, quality="MQ")
+    return np.resize(wide, samples.shape).astype(np.float32)
+
+
+def mu_law(samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the samples after 8-bit mu-law coding and decoding (ITU-T G.711, mu = 255)."""
+    clipped = np.clip(samples, -1.0, 1.0)
+    coded = np.sign(clipped) * np.log1p(255.0 * np.abs(clipped)) / np.log(256.0)
+    steps = np.rint((coded + 1.0) * 127.5) / 127.5 - 1.0
+    return np.asarray(np.sign(steps) * np.expm1(np.abs(steps) * np.log(256.0)) / 255.0)
+
+
+def band_limit(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Return the samples through a random microphone: a band-pass with soft edges."""
+    low_hz, high_hz = rng.uniform(30, 250), rng.uniform(3_500, 7_800)
+    sos = butter(int(rng.integers(1, 5)), [low_hz, high_hz], "band", fs=SAMPLE_RATE_HZ, output="sos")
+    return sosfilt(sos, samples).astype(np.float32)
+
+
+def codec(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Return the samples after lossy coding, Opus or MP3 at a random quality."""
+    container, subtype = ("OGG", "OPUS") if rng.random() < 0.5 else ("MP3", "MPEG_LAYER_III")
+    buffer = io.BytesIO()
+    peak = float(np.abs(samples).max()) + 1e-9
+    soundfile.write(
+        buffer,
+        samples / max(peak, 1.0),
+        SAMPLE_RATE_HZ,
+        format=container,
+        subtype=subtype,
+        compression_level=float(rng.uniform(0.5, 0.99)),
+    )
+    buffer.seek(0)
+    decoded, _ = soundfile.read(buffer, dtype="float32")
+    return np.resize(decoded, samples.shape).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """A random chain of the distortions above.
+
+    ``voices`` are speech of other people for babble; ``noises`` and ``responses`` pools of noise and of rooms.
+    """
+
+    voices: Sequence[Samples]
+    noises: Sequence[Samples]
+    responses: Sequence[Samples]
+
+    @classmethod
+    def simulate(
+        cls, voices: Sequence[Samples], rng: np.random.Generator, rooms: int = 300, noises: int = 200
+    ) -> Augmenter:
+        """Return an augmenter with freshly simulated rooms and 8 s noises."""
+        return cls(
+            voices,
+            [coloured_noise(8 * SAMPLE_RATE_HZ, rng) for _ in range(noises)],
+            [random_response(rng) for _ in range(rooms)],
+        )
+
+    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """Return one random distortion of the samples, same length: room, then noise or babble, then channel."""
+        heard = samples
+        if rng.random() < 0.5:
+            heard = reverberate(heard, self.responses[int(rng.integers(len(self.responses)))])
+        kind = rng.random()
+        if kind < 0.4:
+            noise = np.roll(
+                self.noises[int(rng.integers(len(self.noises)))], int(rng.integers(8 * SAMPLE_RATE_HZ))
+            )
+            heard = add_at_snr(heard, noise, float(rng.uniform(0, 20)))
+        elif kind < 0.65:
+            others = [
+                self.voices[int(i)] for i in rng.integers(len(self.voices), size=int(rng.integers(2, 7)))
+            ]
+            heard = add_at_snr(heard, babble(others, heard.size, rng), float(rng.uniform(5, 20)))
+        channel = rng.random()
+        # Lossy codecs are rare because coding costs more time than all the rest; much of the speech was MP3 already.
+        if channel < 0.27:
+            heard = telephone(heard, rng)
+        elif channel < 0.54:
+            heard = band_limit(heard, rng)
+        elif channel < 0.60:
+            heard = codec(heard, rng)
+        return heard

@@ -1,0 +1,183 @@
+"""Speaker embedding networks with one signature: frame features once, pooled under many masks.
+
+    fbank (B, T, 80), weights (B, K, T)  ->  embeddings (B, K, D)
+
+Shapes: B batch, T frames in (10 ms), S frames after the stride, C channels, A aggregated channels, K masks, D embedding.
+An utterance is K = 1 with weights 1. Masks act only in the pooling, so K voices of a chunk cost one pass.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from voxid.errors import ConfigError
+from voxid.train.recipe import Network
+
+# Squeeze-and-excitation looks at +-1 s at stride 2 instead of at the whole input (as in the paper), so that an
+# embedding does not depend on who else speaks elsewhere in the chunk.
+_SQUEEZE_FRAMES = 101
+
+
+class TdnnLayer(nn.Module):
+    """1-d convolution, ReLU, batch normalisation, in this order."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, dilation: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(n_in, n_out, kernel, stride, dilation * (kernel - 1) // 2, dilation)
+        self.norm = nn.BatchNorm1d(n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S) -> (B, C', S / stride)."""
+        out: Tensor = self.norm(nn.functional.relu(self.conv(x)))
+        return out
+
+
+class Res2Layer(nn.Module):
+    """Hierarchical residual convolutions inside one layer (Gao et al., Res2Net, 2019)."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int, scale: int = 8) -> None:
+        super().__init__()
+        self.scale = scale
+        width = channels // scale
+        self.layers = nn.ModuleList(TdnnLayer(width, width, kernel, dilation) for _ in range(scale - 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S) -> (B, C, S)."""
+        groups = x.chunk(self.scale, dim=1)
+        outs = [groups[0]]
+        for i, layer in enumerate(self.layers):
+            outs.append(layer(groups[i + 1] if i == 0 else groups[i + 1] + outs[-1]))
+        return torch.cat(outs, dim=1)
+
+
+class LocalSqueezeExcitation(nn.Module):
+    """Channel gates from the mean over the surrounding seconds (Hu et al., 2018, with a local squeeze)."""
+
+    def __init__(self, channels: int, bottleneck: int = 64) -> None:
+        super().__init__()
+        self.squeeze = nn.AvgPool1d(_SQUEEZE_FRAMES, 1, _SQUEEZE_FRAMES // 2, count_include_pad=False)
+        self.down = nn.Conv1d(channels, bottleneck, 1)
+        self.up = nn.Conv1d(bottleneck, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S) -> (B, C, S)."""
+        gates: Tensor = torch.sigmoid(self.up(nn.functional.relu(self.down(self.squeeze(x)))))
+        return x * gates
+
+
+class SERes2Block(nn.Module):
+    """ECAPA's block: 1x1, Res2, 1x1, gates, and a skip over all of it (Desplanques et al., 2020, section 3.1)."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            TdnnLayer(channels, channels, 1),
+            Res2Layer(channels, kernel, dilation),
+            TdnnLayer(channels, channels, 1),
+            LocalSqueezeExcitation(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S) -> (B, C, S)."""
+        out: Tensor = x + self.layers(x)
+        return out
+
+
+class MaskedPooling(nn.Module):
+    """Mean and standard deviation over time under each mask, optionally weighted by attention.
+
+    Source: x-vector statistics pooling (Snyder et al., 2018) and attentive statistics pooling (Okabe et al., 2018),
+    with attention logits computed from the frames alone so that all masks share them.
+    """
+
+    def __init__(self, channels: int, attention: int | None) -> None:
+        super().__init__()
+        self.attend = (
+            nn.Sequential(nn.Conv1d(channels, attention, 1), nn.Tanh(), nn.Conv1d(attention, channels, 1))
+            if attention
+            else None
+        )
+
+    def forward(self, h: Tensor, weights: Tensor) -> Tensor:
+        """h (B, A, S), weights (B, K, S) in [0, 1] -> (B, K, 2 A)."""
+        if self.attend is None:
+            scaled = h.new_ones(()).expand_as(h)
+        else:
+            logits = self.attend(h)
+            scaled = torch.exp(logits - logits.amax(dim=2, keepdim=True))
+        total = torch.matmul(weights, scaled.transpose(1, 2)).clamp(min=1e-8)  # (B, K, A)
+        mean = torch.matmul(weights, (scaled * h).transpose(1, 2)) / total
+        square = torch.matmul(weights, (scaled * h * h).transpose(1, 2)) / total
+        deviation = (square - mean * mean).clamp(min=1e-5).sqrt()
+        return torch.cat([mean, deviation], dim=2)
+
+
+class EmbeddingNetwork(nn.Module):
+    """Frame network, masked pooling and the projection to the embedding."""
+
+    def __init__(
+        self, frames: nn.Module, aggregation: int, attention: int | None, embedding: int, stride: int
+    ) -> None:
+        super().__init__()
+        self.frames = frames
+        self.pool = MaskedPooling(aggregation, attention)
+        self.norm = nn.BatchNorm1d(2 * aggregation)
+        self.project = nn.Linear(2 * aggregation, embedding)
+        self.out_norm = nn.BatchNorm1d(embedding)
+        self.stride = stride
+
+    def forward(self, fbank: Tensor, weights: Tensor) -> Tensor:
+        """fbank (B, T, 80), weights (B, K, T) -> (B, K, D), not normalised."""
+        h = self.frames(fbank.transpose(1, 2))  # (B, A, S)
+        if self.stride > 1:
+            weights = weights[:, :, :: self.stride]
+        pooled = self.pool(h, weights)  # (B, K, 2 A)
+        z = self.out_norm(self.project(self.norm(pooled.flatten(0, 1))))
+        return z.unflatten(0, (pooled.shape[0], pooled.shape[1]))
+
+
+class EcapaFrames(nn.Module):
+    """Frame network of ECAPA-TDNN (Desplanques et al., 2020): three blocks, their outputs aggregated."""
+
+    def __init__(self, size: Network) -> None:
+        super().__init__()
+        self.first = TdnnLayer(80, size.channels, 5, stride=size.stride)
+        self.blocks = nn.ModuleList(SERes2Block(size.channels, 3, dilation) for dilation in (2, 3, 4))
+        self.aggregate = nn.Conv1d(3 * size.channels, size.aggregation, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 80, T) -> (B, A, S)."""
+        x = self.first(x)
+        outs = []
+        for block in self.blocks:
+            x = block(x)
+            outs.append(x)
+        return nn.functional.relu(self.aggregate(torch.cat(outs, dim=1)))
+
+
+class XvectorFrames(nn.Sequential):
+    """Frame network of the x-vector (Snyder et al., 2018, table 1)."""
+
+    def __init__(self, size: Network) -> None:
+        c = size.channels
+        super().__init__(
+            TdnnLayer(80, c, 5, stride=size.stride),
+            TdnnLayer(c, c, 3, 2),
+            TdnnLayer(c, c, 3, 3),
+            TdnnLayer(c, c, 1),
+            TdnnLayer(c, size.aggregation, 1),
+        )
+
+
+def build_network(size: Network) -> EmbeddingNetwork:
+    """Return the network a recipe names: ``ecapa`` or ``xvector``.
+
+    Raises:
+        ConfigError: ``recipe_invalid`` for another name.
+    """
+    if size.name == "ecapa":
+        return EmbeddingNetwork(EcapaFrames(size), size.aggregation, 64, size.embedding, size.stride)
+    if size.name == "xvector":
+        return EmbeddingNetwork(XvectorFrames(size), size.aggregation, None, size.embedding, size.stride)
+    raise ConfigError("recipe_invalid", f"network.name is {size.name!r}; known: ecapa, xvector.")

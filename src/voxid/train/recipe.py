@@ -1,0 +1,177 @@
+"""A training recipe: one YAML file that says everything a run depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from voxid.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CorpusEntry:
+    """One corpus of the recipe.
+
+    ``reader`` names a function of :mod:`voxid.train.corpora`; ``folder`` is the clone below the corpora root;
+    ``repository`` and ``commit`` say where a stranger gets it.
+    """
+
+    name: str
+    reader: str
+    folder: str
+    repository: str
+    commit: str
+    licence: str
+    held_out_speakers: int = 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which speech is used, and how much of it a speaker may bring.
+
+    ``reserved`` names text files beside the recipe, one speaker id a line, of people who are never read;
+    :func:`load_recipe` replaces the names by the ids.
+    """
+
+    corpora: tuple[CorpusEntry, ...]
+    reserved: tuple[str, ...] = ()
+    max_speaker_s: float = 90.0
+    max_utterance_s: float = 16.0
+    min_utterance_s: float = 0.35
+    min_utterances: int = 2
+    single_utterance_min_s: float = 8.0
+    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
+    augmented_copies: int = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Architecture and size; see :mod:`voxid.train.networks`."""
+
+    name: str = "ecapa"
+    channels: int = 256
+    aggregation: int = 768
+    embedding: int = 192
+    stride: int = 2
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Classification loss; see :mod:`voxid.train.losses`. ``margin`` is in radians, ``scale`` multiplies cosines."""
+
+    name: str = "aam"
+    scale: float = 30.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the schedule: constant crop length and margin, learning rate from one value to another (cosine)."""
+
+    steps: int
+    crop_s: float
+    batch: int
+    lr_from: float
+    lr_to: float
+    margin_from: float = 0.0
+    margin_to: float = 0.2
+    spec_augment: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run."""
+
+    name: str
+    data: Data
+    stages: tuple[Stage, ...]
+    network: Network = field(default_factory=Network)
+    loss: Loss = field(default_factory=Loss)
+    seed: int = 17
+    weight_decay: float = 0.02
+    bfloat16: bool = False
+    validate_every_steps: int = 2000
+    checkpoint_every_steps: int = 500
+
+    @property
+    def total_steps(self) -> int:
+        """Steps over all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Return the recipe in a YAML file.
+
+    Raises:
+        ConfigError: ``recipe_missing`` when there is no such file, ``recipe_invalid`` for YAML errors, unknown or
+            missing keys and wrong types; the sentence names the key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(
+            "recipe_missing", f"there is no recipe at {path}; give a .yaml file such as those in recipes/."
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError("recipe_invalid", f"{path} is not valid YAML: {error}.") from error
+    recipe = _build(Recipe, raw, str(path))
+    if not isinstance(recipe, Recipe) or recipe.total_steps <= 0 or not recipe.data.corpora:
+        raise ConfigError(
+            "recipe_invalid", f"{path} needs at least one corpus and one stage with steps above 0."
+        )
+    return dataclasses.replace(
+        recipe, data=dataclasses.replace(recipe.data, reserved=_reserved_ids(recipe.data, path))
+    )
+
+
+def _reserved_ids(data: Data, recipe_path: Path) -> tuple[str, ...]:
+    ids: set[str] = set()
+    for name in data.reserved:
+        listing = recipe_path.parent / name
+        if not listing.is_file():
+            raise ConfigError(
+                "recipe_invalid",
+                f"{recipe_path} reserves the people listed in {listing}, which does not exist.",
+            )
+        ids.update(listing.read_text(encoding="utf-8").split())
+    return tuple(sorted(ids))
+
+
+def _build(kind: Any, raw: Any, where: str) -> Any:
+    """Turn parsed YAML into the dataclass ``kind``, refusing keys it does not have."""
+    if not dataclasses.is_dataclass(kind):
+        return _scalar(kind, raw, where)
+    if not isinstance(raw, dict):
+        raise ConfigError("recipe_invalid", f"{where} must be a mapping, found {type(raw).__name__}.")
+    hints = get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(raw) - set(known))
+    if unknown:
+        raise ConfigError(
+            "recipe_invalid",
+            f"{where} has unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}.",
+        )
+    missing = [
+        name
+        for name, f in known.items()
+        if name not in raw and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError("recipe_invalid", f"{where} lacks the key {missing[0]!r}.")
+    return kind(**{name: _build(hints[name], value, f"{where}: {name}") for name, value in raw.items()})
+
+
+def _scalar(kind: Any, raw: Any, where: str) -> Any:
+    arguments = getattr(kind, "__args__", ())
+    if arguments and isinstance(raw, list):
+        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    if arguments or not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
+        wanted = "a list" if arguments else kind.__name__
+        raise ConfigError("recipe_invalid", f"{where} must be {wanted}, found {raw!r}.")
+    return raw

@@ -1,0 +1,56 @@
+"""A whole training run: recipe in, bundle out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from voxid.bundle import Bundle
+from voxid.train.export import export_bundle
+from voxid.train.loop import train
+from voxid.train.recipe import load_recipe
+from voxid.train.shards import prepare
+
+_NOTES: dict[str, Any] = {
+    "licence": "Apache-2.0",
+    "intended_use": "Speaker verification, identification and diarization of consenting people.",
+    "unfit_for": "Identification in public space, decisions without a person's review that have legal effect, "
+    "guessing sex, age, emotion or origin, detection of synthetic speech.",
+}
+
+
+def run(
+    recipe_path: str | Path,
+    corpora_root: str | Path,
+    *,
+    work: str | Path,
+    out: str | Path,
+    resume: bool = True,
+    on_pack: Callable[[str, int, int], None] = lambda shard, done, total: None,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> Bundle:
+    """Pack the speech, train, validate, export; return the bundle written to ``out``.
+
+    Args:
+        recipe_path: YAML recipe.
+        corpora_root: folder with one clone per corpus of the recipe.
+        work: folder for packed speech and checkpoints; kept, so that the next run starts at once.
+        out: the bundle's folder. Recipe and log are put beside the graph.
+        resume: go on from the last checkpoint in ``work``.
+        on_pack: called with (shard name, speakers done, speakers in all).
+        on_row: called with every row of the training log.
+
+    Raises:
+        ConfigError: recipe or corpora are missing or wrong.
+        CompatibilityError: the checkpoint belongs to another recipe, or the export differs from PyTorch.
+    """
+    recipe, work, out = load_recipe(recipe_path), Path(work), Path(out)
+    training, held_out = prepare(recipe, Path(corpora_root), work / "packed", on_pack)
+    run_folder = work / recipe.name
+    network = train(recipe, training, held_out, run_folder, on_row, resume)
+    bundle = export_bundle(network, recipe, training, held_out, out, _NOTES)
+    shutil.copyfile(run_folder / "log.jsonl", out / "log.jsonl")
+    shutil.copyfile(recipe_path, out / "recipe.yaml")
+    return bundle
