@@ -130,7 +130,8 @@ def cluster_means(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the weighted mean (S, D), not normalised, and the weight (S,) of each cluster 0..S-1."""
     n_clusters = int(labels.max()) + 1
-    total = np.bincount(labels, weights=weights, minlength=n_clusters)
+    total = np.zeros(n_clusters, dtype=np.float64)
+    np.add.at(total, labels, weights)
     sums = np.zeros((n_clusters, embeddings.shape[1]), dtype=np.float64)
     np.add.at(sums, labels, embeddings * weights[:, None])
     return (sums / np.maximum(total, 1e-12)[:, None]).astype(np.float32), total
@@ -139,7 +140,7 @@ def cluster_means(
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the rows scaled to unit length; a zero row stays zero."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
 
 
 def compress_blocks(

@@ -126,7 +126,7 @@ def find_names(
     if not clusters:
         return {}
     candidates = gallery.match(voices, purpose=PURPOSE, profile=profile)
-    threshold_llr = embedder.bundle.profiles[profile].threshold_llr
+    threshold_llr = embedder.bundle.profile(profile).threshold_llr
     return {clusters[row]: name for row, name in assign_people(candidates, threshold_llr).items()}
 
 

@@ -27,8 +27,7 @@ _CELL_FRAMES = frames_of(CELL_S)
 def cells_of(speech: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return (C,) whether each cell holds any speech frame of (T,) ``speech``."""
     padded = np.pad(speech > 0, (0, -len(speech) % _CELL_FRAMES))
-    active: NDArray[np.bool_] = padded.reshape(-1, _CELL_FRAMES).any(axis=1)
-    return active
+    return np.asarray(padded.reshape(-1, _CELL_FRAMES).any(axis=1))
 
 
 def vote(windows: Windows, similarities: NDArray[np.float32], n_cells: int) -> NDArray[np.float32]:
@@ -114,7 +113,7 @@ def absorb_short_runs(
                 for other in (index - 1, index + 1)
                 if 0 <= other < len(starts) and stretch[starts[other]] == stretch[starts[index]]
             ]
-            path[own] = max(neighbours, key=lambda speaker, own=own: float(scores[own, speaker].sum()))
+            path[own] = neighbours[int(np.argmax(scores[own][:, neighbours].sum(axis=0)))]
 
 
 def decide_cells(
