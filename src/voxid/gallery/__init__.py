@@ -1,0 +1,22 @@
+"""People at rest: consent, keys, the encrypted store, the search index, export and import.
+
+names     what a name may be, and how it is looked up
+consent   what a person allowed, and the history of it
+keys      master key, derived keys, sealing
+database  the SQLite file
+records   a person and the sealed rows of a person
+roster    the verified list of everybody
+change    one transaction that changes something
+store     the gallery file, opened
+index     exact search over vectors
+search    the people of a store, searchable by purpose
+transfer  export and import
+"""
+
+from __future__ import annotations
+
+from voxid.gallery.consent import PURPOSES, Consent, ConsentRecord
+from voxid.gallery.records import Person, VoiceprintInfo
+from voxid.gallery.transfer import TransferReport
+
+__all__ = ["PURPOSES", "Consent", "ConsentRecord", "Person", "TransferReport", "VoiceprintInfo"]

@@ -1,0 +1,255 @@
+"""One change to the gallery: people put and removed, opt-outs set and lifted, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from voxid.errors import InputError
+from voxid.gallery.database import consents, opt_out_keys, opt_outs, people, voiceprints
+from voxid.gallery.keys import Keyring, bound_to, new_data_key, opt_out_tag
+from voxid.gallery.names import lookup_form
+from voxid.gallery.records import TENANT, PersonRecord, PersonRows
+from voxid.gallery.roster import (
+    Entry,
+    Roster,
+    State,
+    opt_out_element,
+    opt_out_key_element,
+    person_element,
+)
+
+__all__ = ["MAX_VOICEPRINTS_PER_PERSON", "Change"]
+
+# Scoring and rewriting a person cost in proportion; nobody needs more references than this.
+MAX_VOICEPRINTS_PER_PERSON: Final = 256
+
+RowReader = Callable[[sa.Connection, Sequence[str]], list[PersonRows]]
+
+
+class Change:
+    """The open transaction of `Store.changing`; everything done through it is seen by its own look-ups.
+
+    Attributes:
+        generation: of the gallery this change began from.
+        traces: bytes of erased rows, to be proved gone after the commit.
+    """
+
+    def __init__(
+        self, connection: sa.Connection, keyring: Keyring, roster: Roster, rows: RowReader, path: Path
+    ) -> None:
+        self.generation = roster.state.generation
+        self.traces: list[bytes] = []
+        self._connection = connection
+        self._keyring = keyring
+        self._roster = roster
+        self._read_rows = rows
+        self._path = path
+        self._waiting: list[PersonRows] = []
+        self._sum_delta = 0
+        self._count_delta = 0
+        self._entries: dict[str, Entry | None] = {}
+        self._ids: dict[bytes, str | None] = {}
+        self._opt_out_keys: dict[str, bytes] = {}
+        self._opt_outs: dict[tuple[str, bytes], bool] = {}
+
+    def find(self, name: str) -> str | None:
+        """Return the id of the person of that name, or None."""
+        tag = self._name_tag(name)
+        return self._ids[tag] if tag in self._ids else self._roster.ids.get(tag)
+
+    def holds(self, person_id: str) -> bool:
+        """Return whether a person of that id exists."""
+        return self._entry(person_id) is not None
+
+    def read(self, person_id: str) -> PersonRecord:
+        """Return a person who exists and was not changed by this change yet.
+
+        Raises:
+            StoreError: store_damaged.
+        """
+        return self._read_rows(self._connection, [person_id])[0].opened(self._keyring, self._path)
+
+    def everybody(self) -> Iterator[PersonRecord]:
+        """Return the people there were when this change began, one after another.
+
+        Raises:
+            StoreError: store_damaged.
+        """
+        for person_id in list(self._roster.entries):
+            yield self.read(person_id)
+
+    def opted_out(self, name: str) -> bool:
+        """Return whether the name is under an opt-out, those this change added or lifted taken into account."""
+        keys = {**self._roster.opt_out_keys, **self._opt_out_keys}
+        tags = ((key_id, opt_out_tag(key, lookup_form(name))) for key_id, key in keys.items())
+        return any(self._opt_outs.get(tag, tag in self._roster.opt_outs) for tag in tags)
+
+    def put(self, record: PersonRecord, *, erase_old: bool = False) -> None:
+        """Write a person, new or changed, all rows under a new data key.
+
+        Args:
+            erase_old: prove afterwards that the bytes of the former rows are gone (after a withdrawal).
+
+        Raises:
+            InputError: person_exists when another person has the name; too_many_voiceprints.
+        """
+        holder = self.find(record.name)
+        if holder is not None and holder != record.id:
+            raise InputError(
+                "person_exists", f"There is already a person called {record.name!r}; choose another name."
+            )
+        if len(record.voiceprints) > MAX_VOICEPRINTS_PER_PERSON:
+            raise InputError(
+                "too_many_voiceprints",
+                f"{record.name!r} would have {len(record.voiceprints)} voiceprints; at most "
+                f"{MAX_VOICEPRINTS_PER_PERSON} are kept: enroll fewer recordings.",
+            )
+        if self.holds(record.id):
+            self.remove(record.id, erase=erase_old)
+        self._insert(PersonRows.of(record, self._keyring))
+
+    def remove(self, person_id: str, *, erase: bool = True) -> None:
+        """Delete a person, wrapped data key and all rows.
+
+        Args:
+            erase: prove after the commit that their bytes are gone from the file and its log.
+        """
+        entry = self._entry(person_id)
+        if entry is None:
+            return
+        self._flush()
+        if erase:
+            self.traces += self._traces(person_id)
+        for table in (voiceprints, consents):
+            self._connection.execute(table.delete().where(table.c.person_id == person_id))
+        self._connection.execute(people.delete().where(people.c.id == person_id))
+        self._entries[person_id], self._ids[entry.name_tag] = None, None
+        self._count(-1, entry.element)
+
+    def add_opt_out(self, name: str) -> None:
+        """Forbid the name; only its keyed hash is kept."""
+        if not self._roster.opt_out_keys and not self._opt_out_keys:
+            self.add_opt_out_key(str(uuid4()), new_data_key())
+        key_id, key = next(iter({**self._roster.opt_out_keys, **self._opt_out_keys}.items()))
+        self.add_opt_out_tag(key_id, opt_out_tag(key, lookup_form(name)))
+
+    def lift_opt_out(self, name: str) -> None:
+        """Allow the name again."""
+        for key_id, key in self._roster.opt_out_keys.items():
+            tag = opt_out_tag(key, lookup_form(name))
+            if (key_id, tag) in self._roster.opt_outs:
+                self._connection.execute(
+                    opt_outs.delete().where(opt_outs.c.key_id == key_id, opt_outs.c.tag == tag)
+                )
+                self._opt_outs[key_id, tag] = False
+                self._count(-1, opt_out_element(self._keyring, key_id, tag))
+
+    def add_opt_out_key(self, key_id: str, key: bytes) -> None:
+        """Add a key that names are hashed with for opt-outs; the one already there of that id stays."""
+        if key_id in self._roster.opt_out_keys or key_id in self._opt_out_keys:
+            return
+        wrapped = self._keyring.wrap(key, bound_to("opt-out-key", key_id))
+        self._connection.execute(opt_out_keys.insert().values(id=key_id, wrapped_key=wrapped))
+        self._opt_out_keys[key_id] = key
+        self._count(1, opt_out_key_element(self._keyring, key_id, wrapped))
+
+    def add_opt_out_tag(self, key_id: str, tag: bytes) -> bool:
+        """Add a tombstone under a key that was added before; returns whether it is new."""
+        if self._opt_outs.get((key_id, tag), (key_id, tag) in self._roster.opt_outs):
+            return False
+        self._connection.execute(opt_outs.insert().values(key_id=key_id, tag=tag))
+        self._opt_outs[key_id, tag] = True
+        self._count(1, opt_out_element(self._keyring, key_id, tag))
+        return True
+
+    def add_opt_outs_of(self, other: Iterable[tuple[str, bytes]], keys: dict[str, bytes]) -> int:
+        """Take over the opt-outs of another gallery; returns how many are new."""
+        for key_id, key in keys.items():
+            self.add_opt_out_key(key_id, key)
+        return sum(self.add_opt_out_tag(key_id, tag) for key_id, tag in other)
+
+    def write(self) -> State:
+        """Write the next state into the transaction and return it; the same state when nothing changed."""
+        self._flush()
+        state = self._roster.state
+        if not (self._entries or self._opt_out_keys or self._opt_outs):
+            return state
+        following = State(
+            generation=state.generation + 1,
+            n_elements=state.n_elements + self._count_delta,
+            erasure_unfinished=bool(self.traces) or state.erasure_unfinished,
+            total=(state.total + self._sum_delta) % (1 << 256),
+        )
+        following.write(self._connection, self._keyring)
+        return following
+
+    def apply_to(self, roster: Roster, state: State) -> None:
+        """Bring the list in memory to the committed state."""
+        for tag, id_ in self._ids.items():
+            if id_ is None:
+                roster.ids.pop(tag, None)
+            else:
+                roster.ids[tag] = id_
+        for person_id, entry in self._entries.items():
+            if entry is None:
+                roster.entries.pop(person_id, None)
+            else:
+                roster.entries[person_id] = entry
+        roster.opt_out_keys.update(self._opt_out_keys)
+        for opt_out, present in self._opt_outs.items():
+            (roster.opt_outs.add if present else roster.opt_outs.discard)(opt_out)
+        roster.state = replace(state, erasure_unfinished=False) if self.traces else state
+
+    def _insert(self, rows: PersonRows) -> None:
+        self._waiting.append(rows)
+        element = person_element(self._keyring, TENANT, rows.id, rows.name_tag, rows.seal)
+        self._entries[rows.id] = Entry(rows.name_tag, rows.seal, element)
+        self._ids[rows.name_tag] = rows.id
+        self._count(1, element)
+
+    def _flush(self) -> None:
+        """Write the people put so far: a statement per table, however many they are."""
+        waiting, self._waiting = self._waiting, []
+        lines: dict[sa.Table, list[dict[str, object]]] = {people: [], voiceprints: [], consents: []}
+        for rows in waiting:
+            lines[people].append({column.name: getattr(rows, column.name) for column in people.columns})
+            lines[voiceprints] += [
+                {"id": id_, "person_id": rows.id, "bundle_id": bundle_id, "sealed": sealed}
+                for id_, bundle_id, sealed in rows.voiceprints
+            ]
+            lines[consents] += [
+                {"person_id": rows.id, "version": version, "sealed": sealed}
+                for version, sealed in rows.consents
+            ]
+        for table, values in lines.items():
+            if values:
+                self._connection.execute(table.insert(), values)
+
+    def _traces(self, person_id: str) -> list[bytes]:
+        rows = self._connection.execute(sa.select(people).where(people.c.id == person_id)).one_or_none()
+        if rows is None:
+            return []
+        whole = PersonRows(*rows)
+        prints = sa.select(voiceprints).where(voiceprints.c.person_id == person_id)
+        whole.voiceprints = [(row.id, row.bundle_id, row.sealed) for row in self._connection.execute(prints)]
+        history = sa.select(consents).where(consents.c.person_id == person_id)
+        whole.consents = [(row.version, row.sealed) for row in self._connection.execute(history)]
+        return whole.traces()
+
+    def _entry(self, person_id: str) -> Entry | None:
+        if person_id in self._entries:
+            return self._entries[person_id]
+        return self._roster.entries.get(person_id)
+
+    def _name_tag(self, name: str) -> bytes:
+        return self._keyring.name_tag(TENANT, lookup_form(name))
+
+    def _count(self, sign: int, element: int) -> None:
+        self._count_delta += sign
+        self._sum_delta += sign * element

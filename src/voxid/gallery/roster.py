@@ -1,0 +1,181 @@
+"""Who is in the gallery, as verified: the list everything is looked up in, and the tag that guards it.
+
+Each person, opt-out key and opt-out contributes one keyed hash; their sum modulo 2^256, their number and the
+generation (counting up with every change) stand in one meta row under a keyed tag. So a person removed, added
+or put back from an older state behind our back is noticed when the list is read, and a change costs one hash.
+
+Not covered: the whole file replaced by an older copy of itself while no process has it open.
+
+Source: multiset hashing by addition, Clarke et al., ASIACRYPT 2003, section 5 (keyed, with a count).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+
+from voxid.errors import StoreError
+from voxid.gallery.database import damaged, meta, opt_out_keys, opt_outs, people
+from voxid.gallery.keys import Keyring, bound_to, opt_out_tag, same
+
+__all__ = ["Entry", "Roster", "State", "opt_out_element", "opt_out_key_element", "person_element"]
+
+_MODULUS: Final = 1 << 256
+_STATE: Final = struct.Struct(">QQB32s")  # generation, number of elements, erasure unfinished, sum
+_STATE_KEY: Final = "state"
+
+
+class Entry(NamedTuple):
+    """One person in the list: keyed hash of the name, integrity tag of the rows, contribution to the sum."""
+
+    name_tag: bytes
+    seal: bytes
+    element: int
+
+
+@dataclass(frozen=True)
+class State:
+    """The guarded meta row.
+
+    Args:
+        generation: 1 for an empty new gallery, one more after every change.
+        n_elements: people + opt-out keys + opt-outs.
+        erasure_unfinished: rows were deleted, but their bytes not yet proved gone.
+        total: sum of the elements modulo 2^256.
+    """
+
+    generation: int = 1
+    n_elements: int = 0
+    erasure_unfinished: bool = False
+    total: int = 0
+
+    def to_bytes(self, keyring: Keyring) -> bytes:
+        """Return the row's value, tag last."""
+        body = _STATE.pack(
+            self.generation,
+            self.n_elements,
+            self.erasure_unfinished,
+            (self.total % _MODULUS).to_bytes(32, "big"),
+        )
+        return body + keyring.integrity_tag(b"state", body)
+
+    @classmethod
+    def read(cls, connection: sa.Connection, keyring: Keyring, path: Path) -> State:
+        """Return the state as stored now.
+
+        Raises:
+            StoreError: store_damaged when the row is missing or its tag is wrong.
+        """
+        value = connection.execute(sa.select(meta.c.value).where(meta.c.key == _STATE_KEY)).scalar()
+        if value is None or len(value) != _STATE.size + 32:
+            raise damaged(path, "its state record is missing")
+        body, tag = value[: _STATE.size], value[_STATE.size :]
+        if not same(tag, keyring.integrity_tag(b"state", body)):
+            raise damaged(path, "its state record fails its integrity check")
+        generation, n_elements, unfinished, total = _STATE.unpack(body)
+        return cls(generation, n_elements, bool(unfinished), int.from_bytes(total, "big"))
+
+    def write(self, connection: sa.Connection, keyring: Keyring) -> None:
+        """Replace the stored state."""
+        connection.execute(meta.update().where(meta.c.key == _STATE_KEY).values(value=self.to_bytes(keyring)))
+
+    def row(self, keyring: Keyring) -> tuple[str, bytes]:
+        """Return the meta row of a new gallery."""
+        return _STATE_KEY, self.to_bytes(keyring)
+
+
+@dataclass
+class Roster:
+    """The verified list at one generation.
+
+    Args:
+        state: what it was checked against.
+        entries: person id -> `Entry`.
+        ids: keyed hash of the name -> person id.
+        opt_out_keys: key id -> key, the gallery's own first; more after imports.
+        opt_outs: (key id, tag) of every name that may not be enrolled.
+    """
+
+    state: State
+    entries: dict[str, Entry] = field(default_factory=dict)
+    ids: dict[bytes, str] = field(default_factory=dict)
+    opt_out_keys: dict[str, bytes] = field(default_factory=dict)
+    opt_outs: set[tuple[str, bytes]] = field(default_factory=set)
+
+    @classmethod
+    def read(
+        cls, connection: sa.Connection, keyring: Keyring, path: Path, known: Roster | None = None
+    ) -> Roster:
+        """Return the list as stored now, checked against the guarded state.
+
+        Args:
+            known: an earlier list, whose unchanged elements are not hashed again.
+
+        Raises:
+            StoreError: store_damaged; store_rolled_back when the gallery is older than `known`.
+        """
+        state = State.read(connection, keyring, path)
+        if known is not None and state.generation < known.state.generation:
+            raise StoreError(
+                "store_rolled_back",
+                f"{path.name} was replaced by an older copy while in use (change {known.state.generation} was seen, "
+                f"now {state.generation}); close it and open it again if that was meant.",
+            )
+        roster = cls(state)
+        elements = list(roster._read_opt_outs(connection, keyring, path))
+        elements += roster._read_people(connection, keyring, {} if known is None else known.entries)
+        if len(elements) != state.n_elements or sum(elements) % _MODULUS != state.total:
+            raise damaged(path, "its list of people and opt-outs does not match its integrity tag")
+        return roster
+
+    def opted_out(self, lookup_name: str) -> bool:
+        """Return whether the name is under an opt-out, also one imported from another gallery."""
+        return any(
+            (key_id, opt_out_tag(key, lookup_name)) in self.opt_outs
+            for key_id, key in self.opt_out_keys.items()
+        )
+
+    def _read_people(
+        self, connection: sa.Connection, keyring: Keyring, known: dict[str, Entry]
+    ) -> Iterator[int]:
+        columns = sa.select(people.c.id, people.c.tenant, people.c.name_tag, people.c.seal)
+        for id_, tenant, name_tag, seal in connection.execute(columns):
+            entry = known.get(id_)
+            if entry is None or entry.seal != seal or entry.name_tag != name_tag:
+                entry = Entry(name_tag, seal, person_element(keyring, tenant, id_, name_tag, seal))
+            self.entries[id_] = entry
+            self.ids[name_tag] = id_
+            yield entry.element
+
+    def _read_opt_outs(self, connection: sa.Connection, keyring: Keyring, path: Path) -> Iterator[int]:
+        for key_id, wrapped in connection.execute(sa.select(opt_out_keys.c.id, opt_out_keys.c.wrapped_key)):
+            key = keyring.unwrap(wrapped, bound_to("opt-out-key", key_id))
+            if key is None:
+                raise damaged(path, f"the opt-out key {key_id} does not open")
+            self.opt_out_keys[key_id] = key
+            yield opt_out_key_element(keyring, key_id, wrapped)
+        for key_id, tag in connection.execute(sa.select(opt_outs.c.key_id, opt_outs.c.tag)):
+            self.opt_outs.add((key_id, tag))
+            yield opt_out_element(keyring, key_id, tag)
+
+
+def person_element(keyring: Keyring, tenant: str, person_id: str, name_tag: bytes, seal: bytes) -> int:
+    """Return a person's contribution to the guarded sum."""
+    return int.from_bytes(
+        keyring.integrity_tag(b"person", tenant.encode(), person_id.encode(), name_tag, seal), "big"
+    )
+
+
+def opt_out_key_element(keyring: Keyring, key_id: str, wrapped: bytes) -> int:
+    """Return an opt-out key's contribution to the guarded sum."""
+    return int.from_bytes(keyring.integrity_tag(b"opt-out-key", key_id.encode(), wrapped), "big")
+
+
+def opt_out_element(keyring: Keyring, key_id: str, tag: bytes) -> int:
+    """Return an opt-out's contribution to the guarded sum."""
+    return int.from_bytes(keyring.integrity_tag(b"opt-out", key_id.encode(), tag), "big")

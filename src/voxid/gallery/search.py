@@ -1,0 +1,180 @@
+"""The people of a store who can be compared with one bundle, kept searchable and in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.errors import CompatibilityError
+from voxid.gallery.consent import PURPOSES
+from voxid.gallery.index import FaissIndex, VectorIndex
+from voxid.gallery.records import Glimpse
+from voxid.gallery.store import Store
+from voxid.score import center
+
+__all__ = ["PeopleIndex", "reference_vector"]
+
+_REBUILD_SHARE = 0.2  # above this share of changed people, a rebuild is cheaper than removing one by one
+_FOREVER_S = float("inf")
+
+
+def reference_vector(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the one vector a person is compared by: the mean of the centred references, scaled to length 1.
+
+    Averaging embeddings, rather than scores, is the stronger and cheaper of the two usual ways, and the one
+    three-utterance enrollment is evaluated with.
+
+    Args:
+        embeddings: (R, D) float32, raw, unit length, R at least 1.
+        mean: (D,) float32, the bundle's.
+
+    Returns:
+        (D,) float32 of length 1.
+    """
+    return _unit(center(embeddings, mean).sum(axis=0))
+
+
+class _Listed(NamedTuple):
+    purposes: int  # one bit per entry of PURPOSES; 0 after withdrawal
+    expires_s: float  # seconds since 1970, infinity when it does not
+
+
+class PeopleIndex:
+    """Search over everybody with references of one bundle, by purpose.
+
+    Not locked by itself: callers hold the store's lock (`Store.snapshot`) around `sync` and `search`.
+
+    Args:
+        store: where the people are.
+        bundle_id: only voiceprints this bundle made are compared.
+        mean: (D,) float32, the bundle's mean embedding.
+    """
+
+    def __init__(self, store: Store, bundle_id: str, mean: NDArray[np.float32]) -> None:
+        self._store = store
+        self._bundle_id = bundle_id
+        self._mean = mean
+        self._index: VectorIndex = FaissIndex(int(mean.shape[0]))
+        self._seals: dict[str, bytes] = {}
+        self._listed: dict[str, _Listed] = {}
+        self._foreign: dict[str, _Listed] = {}
+        self._purposes: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
+        self._expires_s: NDArray[np.float64] = np.zeros(0, dtype=np.float64)
+        self._generation = 0
+
+    def sync(self) -> None:
+        """Take over what changed in the store since the last call, by whichever process.
+
+        Raises:
+            StoreError: store_damaged, naming what of whom.
+        """
+        with self._store.snapshot() as roster:
+            if roster.state.generation == self._generation:
+                return
+            current = {id_: entry.seal for id_, entry in roster.entries.items()}
+            changed = [id_ for id_, seal in current.items() if self._seals.get(id_) != seal]
+            gone = [id_ for id_ in self._seals if id_ not in current]
+            if not self._seals or len(changed) + len(gone) > _REBUILD_SHARE * len(self._seals):
+                self._rebuild(list(current))
+            else:
+                self._update(changed, gone)
+            self._seals = current
+            self._generation = roster.state.generation
+            self._align()
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, purpose: str | None, now: datetime
+    ) -> Iterator[list[tuple[str, float]]]:
+        """Return, for each of the vectors (Q, D) centred and of unit length, the k best (person id, score).
+
+        Args:
+            purpose: only people whose consent in force at `now` allows it; None: everybody.
+
+        Raises:
+            CompatibilityError: model_mismatch when people allow the purpose, but none has a voiceprint this
+                bundle made: that is not the same as unknown.
+        """
+        allowed = None if purpose is None else self._allowed(purpose, now)
+        comparable = len(self._listed) if allowed is None else int(allowed.sum())
+        if comparable == 0 and self._foreign_allowed(purpose, now):
+            raise CompatibilityError(
+                "model_mismatch",
+                f"Nobody in the gallery can be compared with the bundle {self._bundle_id}: their voiceprints were "
+                "made by another bundle. Open the gallery with that bundle, or enroll people again.",
+            )
+        scores, ids = self._index.search(vectors, k, allowed)
+        for line, at in zip(ids, scores, strict=True):
+            yield list(zip(line, at, strict=True))
+
+    def _rebuild(self, person_ids: list[str]) -> None:
+        self._listed, self._foreign = {}, {}
+        ids, vectors = self._vectors_of(person_ids)
+        self._index.rebuild(ids, vectors)
+
+    def _update(self, changed: list[str], gone: list[str]) -> None:
+        for id_ in (*changed, *gone):
+            self._listed.pop(id_, None)
+            self._foreign.pop(id_, None)
+        self._index.remove([*changed, *gone])
+        ids, vectors = self._vectors_of(changed)
+        self._index.add(ids, vectors)
+
+    def _vectors_of(self, person_ids: list[str]) -> tuple[list[str], NDArray[np.float32]]:
+        ids: list[str] = []
+        rows: list[bytes] = []
+        first_rows: list[int] = []
+        for glimpse in self._store.glimpse_many(person_ids, self._bundle_id):
+            if glimpse.embeddings:
+                ids.append(glimpse.id)
+                first_rows.append(len(rows))
+                rows += glimpse.embeddings
+                self._listed[glimpse.id] = _listed(glimpse)
+            elif glimpse.foreign:
+                self._foreign[glimpse.id] = _listed(glimpse)
+        dim = int(self._mean.shape[0])
+        if any(len(row) != 4 * dim for row in rows):
+            raise CompatibilityError(
+                "model_mismatch",
+                f"The voiceprints of the bundle {self._bundle_id} are not of its {dim} dimensions; open the gallery "
+                "with the bundle that made them.",
+            )
+        if not ids:
+            return ids, np.zeros((0, dim), dtype=np.float32)
+        embeddings = np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), dim)
+        return ids, _unit(np.add.reduceat(center(embeddings, self._mean), first_rows, axis=0))
+
+    def _align(self) -> None:
+        lines = [self._listed[id_] for id_ in self._index.ids]
+        self._purposes = np.array([line.purposes for line in lines], dtype=np.uint8)
+        self._expires_s = np.array([line.expires_s for line in lines], dtype=np.float64)
+
+    def _allowed(self, purpose: str, now: datetime) -> NDArray[np.bool_]:
+        bit = np.uint8(_bit(purpose))
+        return np.asarray(((self._purposes & bit) != 0) & (self._expires_s > now.timestamp()), dtype=np.bool_)
+
+    def _foreign_allowed(self, purpose: str | None, now: datetime) -> bool:
+        if purpose is None:
+            return False
+        bit, now_s = _bit(purpose), now.timestamp()
+        return any(line.purposes & bit and line.expires_s > now_s for line in self._foreign.values())
+
+
+def _bit(purpose: str) -> int:
+    return 1 << PURPOSES.index(purpose)
+
+
+def _listed(glimpse: Glimpse) -> _Listed:
+    expires_at = glimpse.expires_at
+    return _Listed(
+        sum(_bit(purpose) for purpose in glimpse.purposes),
+        _FOREVER_S if expires_at is None else datetime.fromisoformat(expires_at).timestamp(),
+    )
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), dtype=np.float32)

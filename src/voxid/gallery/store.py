@@ -1,0 +1,317 @@
+"""The encrypted store: open a gallery, read people, change them in one transaction, erase for real.
+
+Trust rules, in the order they are applied:
+1. The format is read first; a newer, older or unknown one is refused with a sentence.
+2. The key must be there and fit; then the guarded list of people is read and checked (`roster`).
+3. A person is looked up in that list, never in an index of the database; the rows read must carry the
+   integrity tag the list has for them, and every sealed row must open in its place.
+4. A change holds the write lock before it looks, and ends by writing the next generation.
+5. After rows are deleted, the file and its log are read to prove that their bytes are gone; the mark that
+   this is still to do is part of the deleting transaction, so a crash in between is finished at the next open.
+
+One lock per `Store`: threads share it, one at a time. Processes share the file; each notices the others'
+changes by the generation. A `Store` does not survive `fork`: open it in the child.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from voxid.errors import CompatibilityError, ConfigError, StoreError
+from voxid.gallery.change import Change
+from voxid.gallery.database import Database, consents, damaged, meta, people, voiceprints
+from voxid.gallery.keys import (
+    KEY_FILE_SUFFIX,
+    Keyring,
+    MasterKey,
+    create_key_file,
+    find_master_key,
+    same,
+)
+from voxid.gallery.names import lookup_form
+from voxid.gallery.records import TENANT, Glimpse, PersonRecord, PersonRows
+from voxid.gallery.roster import Roster, State
+
+__all__ = ["FORMAT_VERSION", "Store", "StoreReport"]
+
+FORMAT_VERSION: Final = 1
+_FORMAT: Final = struct.Struct(">I8s")  # version, first bytes of the SHA-256 of the version
+_READ_AT_ONCE: Final = 400  # people per query; SQLite allows 32,766 parameters
+
+
+@dataclass(frozen=True)
+class StoreReport:
+    """What a full check read and found whole."""
+
+    people: int
+    voiceprints: int
+    opt_outs: int
+
+
+class Store:
+    """People in one gallery file. Use `Store.open`.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = Store.open(Path(folder.name) / "people.voxid")
+        >>> store.person_ids()
+        []
+        >>> store.close()
+        >>> folder.cleanup()
+    """
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self.path = database.path
+        self._database = database
+        self._keyring = keyring
+        self._lock = threading.RLock()
+        with database.reading() as connection:
+            self._roster = Roster.read(connection, keyring, self.path)
+        if self._roster.state.erasure_unfinished:
+            self._finish_erasure([], rewrite=True)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        key: str | Path | bytes | None = None,
+        create: bool = True,
+        environ: Mapping[str, str] | None = None,
+    ) -> Store:
+        """Return the gallery at `path`, opened and checked; a new one where there is none and `create` is set.
+
+        Raises:
+            InputError: store_missing, store_unwritable. ConfigError: key_missing, key_invalid,
+            key_readable_by_others. CompatibilityError: store_format_newer, _older, _unknown.
+            StoreError: key_wrong, store_damaged, store_unreadable.
+        """
+        if not path.exists() and create:
+            _create(path, find_master_key(key, path, environ))
+        database = Database(path)
+        try:
+            values = _read_meta(database)
+            master = find_master_key(key, path, environ)
+            if master is None:
+                raise ConfigError(
+                    "key_missing",
+                    f"The gallery {path.name} is encrypted and its key was not found: neither "
+                    f"{path.name}{KEY_FILE_SUFFIX} beside it, nor VOXID_MASTER_KEY, nor VOXID_KEY_FILE. Restore the "
+                    "key from where you keep it safe; no new one was made.",
+                )
+            if not same(values["key_check"], Keyring.check_value(master)):
+                raise StoreError(
+                    "key_wrong",
+                    f"The key from {master.origin} is not the key of {path.name}; give the key that was made with it.",
+                )
+            return cls(database, Keyring(master, values["store_id"]))
+        except BaseException:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        self._database.close()
+
+    def generation(self) -> int:
+        """Return the number of the last change, by whichever process made it."""
+        with self._lock, self._database.reading() as connection:
+            return State.read(connection, self._keyring, self.path).generation
+
+    def person_ids(self) -> list[str]:
+        """Return the ids of everybody."""
+        with self.snapshot() as roster:
+            return list(roster.entries)
+
+    def find(self, name: str) -> str | None:
+        """Return the id of the person of that name (in any spelling `lookup_form` joins), or None."""
+        with self.snapshot() as roster:
+            return roster.ids.get(self._keyring.name_tag(TENANT, lookup_form(name)))
+
+    def opted_out(self, name: str) -> bool:
+        """Return whether the name is under an opt-out."""
+        with self.snapshot() as roster:
+            return roster.opted_out(lookup_form(name))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Roster]:
+        """Hand out the list of people, fresh, and hold everybody else of this process off meanwhile."""
+        with self._lock:
+            with self._database.reading() as connection:
+                self._refresh(connection)
+            yield self._roster
+
+    def read(self, person_id: str) -> PersonRecord | None:
+        """Return the person, or None when there is no such id.
+
+        Raises:
+            StoreError: store_damaged, naming what of whom.
+        """
+        with self._lock, self._database.reading() as connection:
+            self._refresh(connection)
+            if person_id not in self._roster.entries:
+                return None
+            return self._rows(connection, [person_id])[0].opened(self._keyring, self.path)
+
+    def read_many(self, person_ids: Iterable[str]) -> Iterator[PersonRecord]:
+        """Return those of the people who exist, one after another, all from one state.
+
+        Raises:
+            StoreError: store_damaged, naming what of whom.
+        """
+        for rows in self._rows_of_many(person_ids):
+            yield rows.opened(self._keyring, self.path)
+
+    def glimpse_many(self, person_ids: Iterable[str], bundle_id: str) -> Iterator[Glimpse]:
+        """Return what the search index needs of those who exist, as far as one bundle can compare them.
+
+        Raises:
+            StoreError: store_damaged, naming what of whom.
+        """
+        for rows in self._rows_of_many(person_ids):
+            yield rows.glimpsed(self._keyring, self.path, bundle_id)
+
+    @contextmanager
+    def changing(self) -> Iterator[Change]:
+        """Hand out the one change in progress; committed at the end, undone as a whole on any exception.
+
+        Raises:
+            StoreError: store_busy, store_full, store_readonly, store_damaged, erase_incomplete (then the rows
+            are deleted, only their bytes are not yet overwritten).
+        """
+        with self._lock:
+            with self._database.writing() as connection:
+                self._refresh(connection)
+                change = Change(connection, self._keyring, self._roster, self._rows, self.path)
+                yield change
+                unfinished = self._roster.state.erasure_unfinished
+                state = change.write()
+            change.apply_to(self._roster, state)
+            if change.traces:
+                # Another process's erasure was cut off: its traces are not known here, so all is rewritten.
+                self._finish_erasure(change.traces, rewrite=unfinished)
+
+    def check(self) -> StoreReport:
+        """Return the counts after reading and authenticating everything.
+
+        Raises:
+            StoreError: store_damaged, naming the first thing found.
+        """
+        problems = self._database.integrity_problems()
+        if problems:
+            raise damaged(self.path, f"SQLite's check reports {problems[0]!r}")
+        with self._lock:
+            records = list(self.read_many(self.person_ids()))
+            n_voiceprints = sum(len(record.voiceprints) for record in records)
+            with self._database.reading() as connection:
+                n_rows = connection.execute(sa.select(sa.func.count()).select_from(voiceprints)).scalar_one()
+            if n_rows != n_voiceprints:
+                raise damaged(
+                    self.path, f"it holds {n_rows - n_voiceprints} voiceprints that belong to nobody"
+                )
+            return StoreReport(len(records), n_voiceprints, len(self._roster.opt_outs))
+
+    def _refresh(self, connection: sa.Connection) -> None:
+        state = State.read(connection, self._keyring, self.path)
+        if state.generation != self._roster.state.generation:
+            self._roster = Roster.read(connection, self._keyring, self.path, known=self._roster)
+
+    def _rows_of_many(self, person_ids: Iterable[str]) -> Iterator[PersonRows]:
+        with self._lock, self._database.reading() as connection:
+            self._refresh(connection)
+            wanted = [id_ for id_ in person_ids if id_ in self._roster.entries]
+            for at in range(0, len(wanted), _READ_AT_ONCE):
+                yield from self._rows(connection, wanted[at : at + _READ_AT_ONCE])
+
+    def _rows(self, connection: sa.Connection, person_ids: Sequence[str]) -> list[PersonRows]:
+        """Return the rows of people in the list, as the list has them."""
+        found = {
+            row.id: PersonRows(*row)
+            for row in connection.execute(sa.select(people).where(people.c.id.in_(person_ids)))
+        }
+        for person_id in person_ids:
+            rows = found.get(person_id)
+            if rows is None or rows.seal != self._roster.entries[person_id].seal:
+                raise damaged(
+                    self.path, f"the row of the person with id {person_id} is missing or was replaced"
+                )
+        prints = sa.select(voiceprints).where(voiceprints.c.person_id.in_(person_ids))
+        for id_, person_id, bundle_id, sealed in connection.execute(prints):
+            self._of(found, person_id).voiceprints.append((id_, bundle_id, sealed))
+        history = sa.select(consents).where(consents.c.person_id.in_(person_ids))
+        for person_id, version, sealed in connection.execute(history):
+            self._of(found, person_id).consents.append((version, sealed))
+        return [found[person_id] for person_id in person_ids]
+
+    def _of(self, found: Mapping[str, PersonRows], person_id: str) -> PersonRows:
+        if person_id not in found:
+            raise damaged(self.path, f"an index of its tables leads to rows of another person ({person_id})")
+        return found[person_id]
+
+    def _finish_erasure(self, traces: Sequence[bytes], *, rewrite: bool = False) -> None:
+        self._database.purge(traces, rewrite=rewrite)
+        with self._database.writing() as connection:
+            state = State.read(connection, self._keyring, self.path)
+            replace(state, erasure_unfinished=False).write(connection, self._keyring)
+
+
+def _create(path: Path, master: MasterKey | None) -> None:
+    # The key is on disk before the gallery is: a gallery without its key would be lost.
+    master = master or create_key_file(path.with_name(path.name + KEY_FILE_SUFFIX))
+    store_id = uuid4().bytes
+    keyring = Keyring(master, store_id)
+    version = FORMAT_VERSION.to_bytes(4, "big")
+    key_check = Keyring.check_value(master)
+    identity = hashlib.sha256(store_id + key_check).digest()[:8]
+    Database.create(
+        path,
+        [
+            ("format", _FORMAT.pack(FORMAT_VERSION, hashlib.sha256(version).digest()[:8])),
+            ("store_id", store_id),
+            ("key_check", key_check),
+            ("identity_sum", identity),
+            State().row(keyring),
+        ],
+    )
+
+
+def _read_meta(database: Database) -> dict[str, bytes]:
+    """Return the meta rows, after their format was found to be ours.
+
+    Raises:
+        CompatibilityError: store_format_newer, store_format_older. StoreError: store_damaged.
+    """
+    name = database.path.name
+    with database.reading() as connection:
+        values = {row.key: row.value for row in connection.execute(sa.select(meta))}
+    form = values.get("format", b"")
+    if len(form) != _FORMAT.size or hashlib.sha256(form[:4]).digest()[:8] != form[4:]:
+        raise damaged(database.path, "its format record cannot be read")
+    version = int.from_bytes(form[:4], "big")
+    if version > FORMAT_VERSION:
+        raise CompatibilityError(
+            "store_format_newer",
+            f"{name} is a gallery of format {version}; this voxid reads format {FORMAT_VERSION}: upgrade voxid.",
+        )
+    if version < FORMAT_VERSION:
+        raise CompatibilityError(
+            "store_format_older",
+            f"{name} is a gallery of format {version}; this voxid reads format {FORMAT_VERSION}: open it with the "
+            "voxid that wrote it, export it, and import the export here.",
+        )
+    # A damaged key check must not be reported as a wrong key, so the two are told apart by a plain checksum.
+    store_id, key_check = values.get("store_id", b""), values.get("key_check", b"")
+    if hashlib.sha256(store_id + key_check).digest()[:8] != values.get("identity_sum", b""):
+        raise damaged(database.path, "its key check record cannot be read")
+    return values

@@ -1,0 +1,165 @@
+"""An application for enrollment: refused before a recording is opened, checked, then written as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+import numpy as np
+
+from voxid.bundle import Bundle
+from voxid.errors import InputError, PolicyError, StoreError
+from voxid.gallery.consent import Consent
+from voxid.gallery.records import PersonRecord, Voiceprint, VoiceprintInfo
+from voxid.gallery.search import PeopleIndex, reference_vector
+from voxid.gallery.store import Store
+from voxid.recognize.enrollment import (
+    DUPLICATE_PROFILE,
+    Enrollment,
+    check_bundle,
+    check_consent,
+    check_consistency,
+    new_recordings,
+    score_against,
+    with_consent,
+)
+from voxid.recognize.listening import Heard, embedding_of
+from voxid.speech import QualityPolicy
+
+__all__ = ["Application", "refuse_opted_out"]
+
+# Enrolling looks first and writes then; when another process wrote in between, it looks again, this often.
+_MAX_RACES: Final = 20
+# The nearest few are looked at: the person's own earlier record may be the nearest.
+_DUPLICATES_LOOKED_AT: Final = 5
+
+
+@dataclass(frozen=True)
+class Application:
+    """One call of `Gallery.enroll`.
+
+    Args:
+        bundle, policy: what to compare with, and what speech is good enough.
+        now: the clock.
+        name: cleaned.
+        consent: as given; None rests on the one on record.
+        allow_duplicate: do not ask whether the voice is enrolled under another name.
+        allow_inconsistent: warn instead of refusing when the recordings are not one voice.
+    """
+
+    bundle: Bundle
+    policy: QualityPolicy
+    now: Callable[[], datetime]
+    name: str
+    consent: Consent | None
+    allow_duplicate: bool
+    allow_inconsistent: bool
+
+    def admit(self, store: Store | None) -> PersonRecord | None:
+        """Return the person on record, if any, after everything that can be refused without a recording.
+
+        Args:
+            store: None while there is no gallery yet.
+
+        Raises:
+            PolicyError: opted_out, consent_missing, consent_expired. InputError: consent_invalid.
+            CompatibilityError: model_mismatch.
+        """
+        person = None
+        if store is not None:
+            with store.snapshot():
+                if store.opted_out(self.name):
+                    raise refuse_opted_out(self.name)
+                person_id = store.find(self.name)
+                person = None if person_id is None else store.read(person_id)
+        check_consent(self.name, self.consent, person.consent if person else None, self.now())
+        if person is not None:
+            check_bundle(person, self.bundle)
+        return person
+
+    def examine(
+        self, heard: Sequence[Heard], person: PersonRecord | None
+    ) -> tuple[list[Heard], float | None, list[str]]:
+        """Return the recordings worth keeping, their consistency, and warnings.
+
+        Raises:
+            InputError: enrollment_inconsistent, no_speech, audio_clipped, not_enough_speech, poor_quality.
+        """
+        fresh, warnings = new_recordings(heard, person, self.policy)
+        consistency, problem = check_consistency(self.name, person, fresh, self.bundle, self.policy)
+        if problem and not self.allow_inconsistent:
+            raise InputError("enrollment_inconsistent", f"{problem} Nothing was stored.")
+        return fresh, consistency, [*warnings, *([problem] if problem else [])]
+
+    def commit(self, store: Store, index: PeopleIndex, heard: Sequence[Heard]) -> Enrollment:
+        """Write the voiceprints and the consent in one transaction, after checking against what is stored now.
+
+        Raises:
+            As `admit` and `examine`; PolicyError: voice_already_enrolled. StoreError.
+        """
+        for _ in range(_MAX_RACES):
+            with store.snapshot() as roster:
+                seen = roster.state.generation
+                person = self.admit(store)
+                fresh, consistency, warnings = self.examine(heard, person)
+                record = self._record(person, fresh)
+                if fresh and not (person and person.voiceprints) and not self.allow_duplicate:
+                    self._refuse_known_voice(store, index, record)
+                with store.changing() as change:
+                    if change.generation == seen:
+                        change.put(record)
+                        seconds = record.public().net_speech_s
+                        return Enrollment(
+                            record.name,
+                            len(fresh),
+                            len(record.voiceprints),
+                            seconds,
+                            consistency,
+                            tuple(warnings),
+                        )
+        raise StoreError(
+            "store_busy", f"{store.path.name} is being written by others all the time; try again."
+        )
+
+    def _record(self, person: PersonRecord | None, fresh: Sequence[Heard]) -> PersonRecord:
+        now = self.now()
+        prints = tuple(
+            Voiceprint(
+                VoiceprintInfo(
+                    str(uuid4()), self.bundle.id, recording.quality.net_speech_s, recording.audio_sha256, now
+                ),
+                embedding_of(recording, self.policy),
+            )
+            for recording in fresh
+        )
+        if person is None:
+            return PersonRecord(str(uuid4()), self.name, now, prints, with_consent((), self.consent, now))
+        consents = with_consent(person.consents, self.consent, now) if self.consent else person.consents
+        return PersonRecord(person.id, person.name, person.created_at, person.voiceprints + prints, consents)
+
+    def _refuse_known_voice(self, store: Store, index: PeopleIndex, record: PersonRecord) -> None:
+        voice = reference_vector(np.stack([p.embedding for p in record.voiceprints]), self.bundle.mean)
+        threshold_llr = self.bundle.profile(DUPLICATE_PROFILE).threshold_llr
+        index.sync()
+        nearest = next(index.search(voice[None], _DUPLICATES_LOOKED_AT, None, self.now()))
+        others = [person_id for person_id, _ in nearest if person_id != record.id]
+        scored = [(score_against(other, voice, self.bundle), other.name) for other in store.read_many(others)]
+        known = max(((scores[1], name) for scores, name in scored if scores), default=None)
+        if known is not None and known[0] >= threshold_llr:
+            raise PolicyError(
+                "voice_already_enrolled",
+                f"This voice is already enrolled as {known[1]!r} (LLR {known[0]:.1f}, threshold {threshold_llr:.1f}). "
+                f"Add the recordings to {known[1]!r}, or allow the duplicate if they are two people.",
+            )
+
+
+def refuse_opted_out(name: str) -> PolicyError:
+    """Return the refusal for a name under an opt-out."""
+    return PolicyError(
+        "opted_out",
+        f"{name!r} has opted out of speaker recognition, so nothing was opened or stored; lift the opt-out first if "
+        "the person wishes it.",
+    )

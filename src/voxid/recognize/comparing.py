@@ -1,0 +1,204 @@
+"""One claim decided, strangers named or left unknown: what verify, identify and match do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import AudioSource
+from voxid.bundle import Bundle
+from voxid.decision import Candidate, Decision, Outcome, ThresholdProfile, decide
+from voxid.errors import InputError
+from voxid.gallery.consent import PURPOSES
+from voxid.gallery.records import PersonRecord
+from voxid.gallery.search import PeopleIndex
+from voxid.gallery.store import Store
+from voxid.recognize.enrollment import mismatch_sentence, score_against
+from voxid.recognize.listening import Heard, hear, too_little_to_compare
+from voxid.score import center
+from voxid.speech import QualityPolicy
+
+__all__ = ["Claim", "rank"]
+
+# Half precision in the index shifts a score by less than this; candidates are scored again from the store.
+_INDEX_SLACK: Final = 2e-3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """ "This is NAME speaking", to be decided.
+
+    Args:
+        store: who is enrolled.
+        bundle, policy: what to compare with, and what speech is good enough.
+        now: the clock.
+        name: as claimed.
+        profile: threshold.
+    """
+
+    store: Store
+    bundle: Bundle
+    policy: QualityPolicy
+    now: Callable[[], datetime]
+    name: str
+    profile: ThresholdProfile
+
+    def decided(self, source: AudioSource, channel: int | None) -> Decision:
+        """Return the decision; the recording is opened only when the person may be compared.
+
+        Raises:
+            InputError: whatever the audio door refuses. StoreError: store_damaged.
+        """
+        person, refusal = self._standing()
+        if person is None or refusal is not None:
+            return refusal or self._not_enrolled()
+        heard = hear(source, self.bundle, self.policy, channel)
+        if heard.embedding is None:
+            return self._without_score(
+                Outcome(heard.verdict), too_little_to_compare(heard, self.policy), person.name, heard
+            )
+        # Hearing took a while: what holds now counts, so that nobody is accepted after a delete returned.
+        person, refusal = self._standing()
+        if person is None or refusal is not None:
+            return refusal or self._not_enrolled()
+        compared = score_against(person, center(heard.embedding, self.bundle.mean), self.bundle)
+        if compared is None:
+            return self._without_score(
+                Outcome.MODEL_MISMATCH, mismatch_sentence(person, self.bundle), person.name
+            )
+        score, llr = compared
+        outcome = decide(llr, self.profile)
+        return Decision(
+            outcome=outcome,
+            person=person.name,
+            llr=llr,
+            score=score,
+            profile=self.profile.name,
+            far=self.profile.far,
+            net_speech_s=heard.quality.net_speech_s,
+            model_id=self.bundle.id,
+            audio_sha256=heard.audio_sha256,
+            reason=_reason(outcome, llr, self.profile),
+        )
+
+    def _standing(self) -> tuple[PersonRecord | None, Decision | None]:
+        """The person as on record now, and the decision when no comparison is allowed."""
+        with self.store.snapshot():
+            if self.store.opted_out(self.name):
+                return None, self._without_score(
+                    Outcome.OPTED_OUT, f"{self.name!r} has opted out of speaker recognition."
+                )
+            person_id = self.store.find(self.name)
+            person = None if person_id is None else self.store.read(person_id)
+        if person is None:
+            return None, self._not_enrolled()
+        consent = person.consent
+        if consent is None or "verify" not in consent.purposes:
+            sentence = f"{person.name!r} has given no consent to be verified; record one that names the purpose verify."
+            return person, self._without_score(Outcome.CONSENT_MISSING, sentence, person.name)
+        if consent.expired(self.now()):
+            sentence = (
+                f"The consent of {person.name!r} ended on {consent.expires_at:%Y-%m-%d}; ask for a new one."
+            )
+            return person, self._without_score(Outcome.CONSENT_EXPIRED, sentence, person.name)
+        if not person.voiceprints:
+            return person, self._not_enrolled()
+        if not len(person.embeddings(self.bundle.id)):
+            sentence = mismatch_sentence(person, self.bundle)
+            return person, self._without_score(Outcome.MODEL_MISMATCH, sentence, person.name)
+        return person, None
+
+    def _not_enrolled(self) -> Decision:
+        return self._without_score(
+            Outcome.NOT_ENROLLED, f"Nobody called {self.name!r} is enrolled; enroll them first."
+        )
+
+    def _without_score(
+        self, outcome: Outcome, reason: str, name: str | None = None, heard: Heard | None = None
+    ) -> Decision:
+        return Decision(
+            outcome=outcome,
+            person=name or self.name,
+            llr=None,
+            score=None,
+            profile=self.profile.name,
+            far=self.profile.far,
+            net_speech_s=heard.quality.net_speech_s if heard else None,
+            model_id=self.bundle.id,
+            audio_sha256=heard.audio_sha256 if heard else None,
+            reason=reason,
+        )
+
+
+def rank(
+    store: Store,
+    index: PeopleIndex,
+    bundle: Bundle,
+    embeddings: NDArray[np.float32],
+    purpose: str,
+    profile: ThresholdProfile,
+    top: int,
+    now: datetime,
+) -> list[list[Candidate]]:
+    """Return, for each raw embedding (K, D), the people it may be, best first; an empty list is unknown.
+
+    Only people whose consent in force at `now` names the purpose are looked at, and only those at or above the
+    profile's threshold are returned. The index proposes; names and scores come from the store's own rows.
+
+    Raises:
+        InputError: purpose_unknown, top_invalid, index_input_invalid. CompatibilityError: model_mismatch.
+        StoreError: store_damaged.
+    """
+    if purpose not in PURPOSES:
+        raise InputError(
+            "purpose_unknown", f"{purpose!r} is no purpose; expected one of: {', '.join(PURPOSES)}."
+        )
+    if not 1 <= top <= 1000:
+        raise InputError("top_invalid", f"{top} candidates were asked for; expected 1 to 1000.")
+    if not len(embeddings):
+        return []
+    probes = center(embeddings, bundle.mean)
+    slack_llr = bundle.calibration.scale * _INDEX_SLACK
+    with store.snapshot():
+        index.sync()
+        proposed = []
+        for line in index.search(probes, top, purpose, now):
+            llrs = bundle.calibration.llr([score for _, score in line])
+            proposed.append(
+                [
+                    id_
+                    for (id_, _), llr in zip(line, llrs, strict=True)
+                    if llr >= profile.threshold_llr - slack_llr
+                ]
+            )
+        wanted = sorted({id_ for line in proposed for id_ in line})
+        people = {record.id: record for record in store.read_many(wanted)}
+    ranked = []
+    for probe, ids in zip(probes, proposed, strict=True):
+        found = [_candidate(people[id_], probe, bundle, profile) for id_ in ids]
+        above = [candidate for candidate in found if candidate and candidate.llr >= profile.threshold_llr]
+        ranked.append(sorted(above, key=lambda candidate: -candidate.llr))
+    return ranked
+
+
+def _candidate(
+    person: PersonRecord, probe: NDArray[np.float32], bundle: Bundle, profile: ThresholdProfile
+) -> Candidate | None:
+    compared = score_against(person, probe, bundle)
+    if compared is None:
+        return None
+    return Candidate(person.name, llr=compared[1], score=compared[0], profile=profile.name)
+
+
+def _reason(outcome: Outcome, llr: float, profile: ThresholdProfile) -> str:
+    wanted = f"{profile.threshold_llr:.2f} of profile {profile.name}"
+    if outcome is Outcome.ACCEPT:
+        return f"LLR {llr:.2f} reaches the threshold {wanted}."
+    if outcome is Outcome.REVIEW:
+        return f"LLR {llr:.2f} lies under the threshold {wanted}, but in its review band: a person should decide."
+    return f"LLR {llr:.2f} lies under the threshold {wanted}."

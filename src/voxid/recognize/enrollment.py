@@ -1,0 +1,198 @@
+"""Enrollment: who may be enrolled, and whether the recordings are one voice and a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.bundle import Bundle
+from voxid.errors import CompatibilityError, InputError, PolicyError
+from voxid.gallery.consent import Act, Consent, ConsentRecord
+from voxid.gallery.records import PersonRecord
+from voxid.gallery.search import reference_vector
+from voxid.recognize.listening import Heard, embedding_of
+from voxid.score import center, cosine
+from voxid.speech import QualityPolicy
+
+__all__ = ["DUPLICATE_PROFILE", "Enrollment"]
+
+# Another person's voice this much alike is taken for the same voice.
+DUPLICATE_PROFILE: Final = "far_0.1pct"
+# A recording is the same voice as the others as long as that is more likely than not at even odds. Stricter
+# would turn away people whose recordings differ in microphone or mood.
+MIN_CONSISTENCY_LLR: Final = 0.0
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """What an enrollment added.
+
+    Args:
+        person: display name.
+        added: voiceprints added by this call.
+        total: voiceprints the person now has.
+        net_speech_s: seconds of speech behind all of them.
+        consistency: lowest LLR of a recording against the person's other ones, natural logarithm, higher is
+            more alike; None with a single recording.
+        warnings: sentences about what was passed over or allowed.
+    """
+
+    person: str
+    added: int
+    total: int
+    net_speech_s: float
+    consistency: float | None
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **asdict(self),
+            "net_speech_s": round(self.net_speech_s, 2),
+            "consistency": None if self.consistency is None else round(self.consistency, 2),
+            "warnings": list(self.warnings),
+        }
+
+
+def check_consent(name: str, consent: Consent | None, on_record: Consent | None, now: datetime) -> Consent:
+    """Return the consent an enrollment rests on: the one given, else the one on record.
+
+    Raises:
+        InputError: consent_invalid. PolicyError: consent_missing, consent_expired.
+    """
+    if consent is not None and not isinstance(consent, Consent):
+        raise InputError(
+            "consent_invalid",
+            f"consent is a {type(consent).__name__}; expected voxid.Consent(purposes=..., evidence=...).",
+        )
+    effective = consent or on_record
+    if effective is None:
+        raise PolicyError(
+            "consent_missing",
+            f"{name!r} has given no consent, so no recording was opened; record a written release first and give it "
+            "as Consent(purposes=..., evidence=...).",
+        )
+    if effective.expired(now):
+        raise PolicyError(
+            "consent_expired",
+            f"The consent of {name!r} ended on {effective.expires_at:%Y-%m-%d}, so no recording was opened; ask for a "
+            "new one.",
+        )
+    return effective
+
+
+def check_bundle(person: PersonRecord, bundle: Bundle) -> None:
+    """Refuse to mix the voiceprints of two bundles in one person.
+
+    Raises:
+        CompatibilityError: model_mismatch.
+    """
+    others = {print_.info.bundle_id for print_ in person.voiceprints} - {bundle.id}
+    if others:
+        raise CompatibilityError("model_mismatch", mismatch_sentence(person, bundle))
+
+
+def mismatch_sentence(person: PersonRecord, bundle: Bundle) -> str:
+    """Return the sentence for a person whose voiceprints another bundle made."""
+    made_by = ", ".join(sorted({print_.info.bundle_id for print_ in person.voiceprints}))
+    return (
+        f"The voiceprints of {person.name!r} were made by the bundle {made_by}, the gallery is open with {bundle.id}; "
+        "scores between bundles mean nothing: open the gallery with that bundle, or delete and enroll again."
+    )
+
+
+def with_consent(
+    history: Sequence[ConsentRecord], consent: Consent | None, now: datetime, act: Act = "given"
+) -> tuple[ConsentRecord, ...]:
+    """Return the history with one more entry; the same history when a given consent is already in force."""
+    if history and act == "given" and history[-1].consent == consent:
+        return tuple(history)
+    version = history[-1].version + 1 if history else 1
+    return (*history, ConsentRecord(version, now, act, consent))
+
+
+def new_recordings(
+    heard: Sequence[Heard], person: PersonRecord | None, policy: QualityPolicy
+) -> tuple[list[Heard], list[str]]:
+    """Return the recordings worth a voiceprint, and warnings for those that are enrolled already.
+
+    Raises:
+        InputError: no_speech, audio_clipped, not_enough_speech, poor_quality, naming the recording.
+    """
+    known = {print_.info.audio_sha256 for print_ in person.voiceprints} if person else set()
+    fresh: list[Heard] = []
+    warnings = []
+    for recording in heard:
+        embedding_of(recording, policy)
+        if recording.audio_sha256 in known:
+            warnings.append(f"{recording.label} is already enrolled and was passed over.")
+            continue
+        known.add(recording.audio_sha256)
+        fresh.append(recording)
+    before_s = sum(print_.info.net_speech_s for print_ in person.voiceprints) if person else 0.0
+    total_s = before_s + sum(recording.quality.net_speech_s for recording in fresh)
+    if fresh and total_s < policy.min_enroll_speech_s:
+        raise InputError(
+            "not_enough_speech",
+            f"The recordings hold {total_s:.1f} s of speech together; at least {policy.min_enroll_speech_s:.1f} s are "
+            "needed to enroll: give more or longer recordings.",
+        )
+    return fresh, warnings
+
+
+def consistency_llrs(embeddings: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float64]:
+    """Return the LLR of each reference against the mean of the others.
+
+    Args:
+        embeddings: (R, D) raw, unit length, R at least 2.
+
+    Returns:
+        (R,) natural-log LLRs; higher is more alike.
+    """
+    centred = center(embeddings, bundle.mean)
+    rest = centred.sum(axis=0) - centred
+    rest /= np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-12)
+    return bundle.calibration.llr(np.einsum("rd,rd->r", centred, rest))
+
+
+def check_consistency(
+    name: str, person: PersonRecord | None, fresh: Sequence[Heard], bundle: Bundle, policy: QualityPolicy
+) -> tuple[float | None, str | None]:
+    """Return the lowest LLR among the recordings, and what is wrong with them: a sentence, or None.
+
+    Recordings already on record take part, so a stranger's recording is not added to a person either.
+    """
+    rows = list(person.embeddings(bundle.id)) if person else []
+    labels = [f"an earlier recording of {name!r}"] * len(rows)
+    rows += [embedding_of(recording, policy) for recording in fresh]
+    labels += [recording.label for recording in fresh]
+    if len(rows) < 2:
+        return None, None
+    llrs = consistency_llrs(np.stack(rows), bundle)
+    lowest = int(np.argmin(llrs))
+    if llrs[lowest] >= MIN_CONSISTENCY_LLR:
+        return float(llrs[lowest]), None
+    if len(rows) == 2:
+        what = f"{labels[1]} does not sound like {labels[0]}"
+    else:
+        what = f"{labels[lowest]} does not sound like the other recordings"
+    return float(llrs[lowest]), (
+        f"{what} (LLR {llrs[lowest]:.1f}, expected at least {MIN_CONSISTENCY_LLR:.0f}); listen to it, and leave it out "
+        "when somebody else is speaking."
+    )
+
+
+def score_against(
+    person: PersonRecord, probe: NDArray[np.float32], bundle: Bundle
+) -> tuple[float, float] | None:
+    """Return score and LLR of a centred probe (D,) against a person; None without a comparable voiceprint."""
+    references = person.embeddings(bundle.id)
+    if not len(references):
+        return None
+    score = float(cosine(probe, reference_vector(references, bundle.mean)[None])[0])
+    return score, float(bundle.calibration.llr(score))
