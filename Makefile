@@ -23,8 +23,8 @@ test: $(STAMP)
 	$(BIN)/python -m pytest
 
 check: $(STAMP)
-	$(BIN)/ruff format --check src tests scripts
-	$(BIN)/ruff check src tests scripts
+	$(BIN)/ruff format --check src tests scripts bench
+	$(BIN)/ruff check src tests scripts bench
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports_point_one_way.py tests/test_doctests_hold.py tests/test_readme_commands_run.py
 
@@ -35,8 +35,8 @@ voices: $(STAMP)
 	$(BIN)/python scripts/make_voices.py
 
 format: $(STAMP)
-	$(BIN)/ruff format src tests scripts
-	$(BIN)/ruff check --fix src tests scripts
+	$(BIN)/ruff format src tests scripts bench
+	$(BIN)/ruff check --fix src tests scripts bench
 
 clean:
 	rm -rf $(VENV) build dist voxid-demo .mypy_cache .pytest_cache .ruff_cache

@@ -103,18 +103,62 @@ LINES: Final = {
 # The conversation: who speaks, how long after the previous turn ended (negative: talks over its end), and what.
 # dev is enrolled in the demo and absent here; the stranger is present and never enrolled.
 MEETING: Final[tuple[tuple[str, float, str], ...]] = (
-    ("ada", 0.6, "Good morning. We have the hall until noon, so let us begin with the garden and then the roof."),
-    ("bruno", 0.7, "The garden is nearly finished. Two beds are still empty, and the water tank arrives on Monday."),
-    ("clara", 0.5, "I can plant the empty beds with the school group. They asked for something they may eat."),
-    ("ada", 0.4, "Strawberries, then. Nobody has ever complained about strawberries, apart from the blackbirds."),
-    ("stranger", 0.9, "Excuse me, I am from the water company. Is this where the new tank is supposed to go?"),
+    (
+        "ada",
+        0.6,
+        "Good morning. We have the hall until noon, so let us begin with the garden and then the roof.",
+    ),
+    (
+        "bruno",
+        0.7,
+        "The garden is nearly finished. Two beds are still empty, and the water tank arrives on Monday.",
+    ),
+    (
+        "clara",
+        0.5,
+        "I can plant the empty beds with the school group. They asked for something they may eat.",
+    ),
+    (
+        "ada",
+        0.4,
+        "Strawberries, then. Nobody has ever complained about strawberries, apart from the blackbirds.",
+    ),
+    (
+        "stranger",
+        0.9,
+        "Excuse me, I am from the water company. Is this where the new tank is supposed to go?",
+    ),
     ("bruno", -0.5, "Yes, behind the shed. Come with me later and I will show you the tap and the old pipe."),
-    ("stranger", 0.5, "Thank you. I also need a signature, because the pipe runs under the neighbour's wall."),
-    ("clara", 0.6, "The neighbour is a friend of mine. I will ask her this evening and bring the paper back."),
-    ("ada", 0.5, "Then the roof. The carpenter says the west side will not survive another winter like the last."),
-    ("bruno", 0.8, "He said the same two years ago. Still, I went up with a torch, and this time he is right."),
-    ("clara", -0.6, "How much would it cost, and could we do the west side first and the rest in the spring?"),
-    ("ada", 0.5, "Four thousand for the west side. We have three, and the summer concert should bring the rest."),
+    (
+        "stranger",
+        0.5,
+        "Thank you. I also need a signature, because the pipe runs under the neighbour's wall.",
+    ),
+    (
+        "clara",
+        0.6,
+        "The neighbour is a friend of mine. I will ask her this evening and bring the paper back.",
+    ),
+    (
+        "ada",
+        0.5,
+        "Then the roof. The carpenter says the west side will not survive another winter like the last.",
+    ),
+    (
+        "bruno",
+        0.8,
+        "He said the same two years ago. Still, I went up with a torch, and this time he is right.",
+    ),
+    (
+        "clara",
+        -0.6,
+        "How much would it cost, and could we do the west side first and the rest in the spring?",
+    ),
+    (
+        "ada",
+        0.5,
+        "Four thousand for the west side. We have three, and the summer concert should bring the rest.",
+    ),
     ("stranger", 0.8, "If you collect the rain from that roof, the town pays back a fifth of the work."),
     ("clara", 0.4, "That is the best news of the week. Please write it down for us before you leave."),
 )

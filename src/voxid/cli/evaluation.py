@@ -1,0 +1,157 @@
+"""``voxid evaluate``: error rates with intervals, on your own lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voxid.cli import options
+from voxid.cli.output import command, note, print_json, progress, results
+
+if TYPE_CHECKING:
+    from voxid.evaluate.report import Report as AnyReport
+
+app = typer.Typer(
+    no_args_is_help=True, help="Measure verification, identification or diarization, with intervals."
+)
+
+Trials = Annotated[
+    Path,
+    typer.Option(
+        "--trials",
+        metavar="FILE",
+        help='The list: "label enrol test" (1 = same person), or "model test target|nontarget" with --enrol.',
+    ),
+]
+Root = Annotated[
+    Path, typer.Option("--audio-root", metavar="FOLDER", help="Paths in the list are relative to it.")
+]
+Enrol = Annotated[
+    Path | None, typer.Option("--enrol", metavar="FILE", help='The models: "model utterance utterance ...".')
+]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", metavar="FOLDER", help="Keep embeddings here, for the next run.")
+]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Also write the JSON report to this file.")
+]
+Plots = Annotated[
+    Path | None,
+    typer.Option("--plots", metavar="FOLDER", help="Draw the plots there (needs the plot extra)."),
+]
+
+
+@app.command()
+@command
+def verification(
+    trials: Trials,
+    audio_root: Root,
+    enrol: Enrol = None,
+    bundle: options.BundlePath = None,
+    cache: Cache = None,
+    plots: Plots = None,
+    report: Report = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """EER, minDCF, actDCF, Cllr and AUC of a trial list, each with a 95 % interval over speakers.
+
+    Example:
+
+        voxid evaluate verification --trials trials.txt --audio-root wav --report report.json
+    """
+    from voxid.evaluate import evaluate_verification
+
+    with progress("Scoring trials", quiet=as_json) as share:
+        measured = evaluate_verification(
+            trials,
+            audio_root,
+            enrol=enrol,
+            bundle=options.choose_bundle(bundle),
+            cache_dir=cache,
+            progress=share,
+        )
+    _finish(measured, plots, report, as_json)
+
+
+@app.command()
+@command
+def identification(
+    trials: Trials,
+    audio_root: Root,
+    enrol: Enrol = None,
+    bundle: options.BundlePath = None,
+    cache: Cache = None,
+    plots: Plots = None,
+    report: Report = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Rank accuracy among the people of a list, and FNIR at fixed FPIR with strangers among the probes.
+
+    Example:
+
+        voxid evaluate identification --trials trials3.txt --enrol enrol3.txt --audio-root wav
+    """
+    from voxid.evaluate import evaluate_identification
+
+    with progress("Searching", quiet=as_json) as share:
+        measured = evaluate_identification(
+            trials,
+            audio_root,
+            enrol=enrol,
+            bundle=options.choose_bundle(bundle),
+            cache_dir=cache,
+            progress=share,
+        )
+    _finish(measured, plots, report, as_json)
+
+
+@app.command()
+@command
+def diarization(
+    reference: Annotated[
+        Path, typer.Option("--reference", metavar="PATH", help="RTTM file, or a folder of them.")
+    ],
+    hypothesis: Annotated[
+        Path, typer.Option("--hypothesis", metavar="PATH", help="RTTM file, or a folder of them.")
+    ],
+    uem: Annotated[
+        Path | None,
+        typer.Option(
+            "--uem", metavar="PATH", help="What to score; without it *.uem beside the references, or all."
+        ),
+    ] = None,
+    report: Report = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """DER in three protocols, never mixed, with its parts, JER and the speaker count.
+
+    Example:
+
+        voxid evaluate diarization --reference truth --hypothesis found --json
+    """
+    from voxid.evaluate import evaluate_diarization_set, read_diarization_folder
+
+    references, hypotheses, regions = read_diarization_folder(reference, hypothesis, uem)
+    with progress("Scoring recordings", quiet=as_json) as share:
+        measured = evaluate_diarization_set(references, hypotheses, regions, progress=share)
+    _finish(measured, None, report, as_json)
+
+
+def _finish(measured: AnyReport, plots: Path | None, report: Path | None, as_json: bool) -> None:
+    """Draw, write and print one report."""
+    from voxid.evaluate import render, write_json
+
+    if plots:
+        from voxid.evaluate.plots import write_plots
+
+        for path in write_plots(measured, plots):
+            note(f"wrote {path}")
+    if report:
+        write_json([measured], report)
+        note(f"wrote {report}")
+    if as_json:
+        print_json(measured.to_dict())
+    else:
+        results().print(render([measured]))

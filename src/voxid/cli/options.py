@@ -1,0 +1,60 @@
+"""Options that several commands share, each with its default and help in one place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from voxid.bundle import Bundle
+    from voxid.recognize import Gallery
+
+DEFAULT_GALLERY: Final = "people.voxid"
+
+GalleryPath = Annotated[
+    str,
+    typer.Option(
+        "--gallery", "-g", envvar="VOXID_GALLERY", metavar="FILE", help="The store of enrolled people."
+    ),
+]
+BundlePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        envvar="VOXID_BUNDLE",
+        metavar="FOLDER",
+        help="Model bundle; without it the one inside the package.",
+    ),
+]
+Profile = Annotated[
+    str,
+    typer.Option("--profile", metavar="NAME", help="Threshold profile, named after its false-accept rate."),
+]
+Channel = Annotated[
+    int | None,
+    typer.Option(
+        "--channel", min=0, metavar="N", help="Use channel N (from 0); without it all are averaged."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, also for errors.")]
+
+
+def choose_bundle(path: Path | None) -> Bundle:
+    """Return the bundle at `path`, hash-checked, or the one inside the package."""
+    from voxid.bundle import default_bundle, load_bundle
+
+    return default_bundle() if path is None else load_bundle(path)
+
+
+def open_gallery(path: str, bundle: Path | None = None, *, create: bool = False) -> Gallery:
+    """Return the opened gallery; `create` allows a new one.
+
+    Commands without a --bundle option of their own still follow VOXID_BUNDLE.
+    """
+    from voxid.recognize import Gallery
+
+    named = bundle or os.environ.get("VOXID_BUNDLE")
+    return Gallery.open(path, bundle=choose_bundle(Path(named) if named else None), create=create)

@@ -1,0 +1,114 @@
+"""``voxid train``: a recipe becomes a model bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voxid.cli import options
+from voxid.cli.output import command, note, notes, print_json, results
+from voxid.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@command
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file such as those in recipes/.")],
+    corpora: Annotated[
+        Path, typer.Option("--corpora", metavar="FOLDER", help="One folder per corpus of the recipe.")
+    ] = Path("corpora"),
+    work: Annotated[
+        Path, typer.Option("--work", metavar="FOLDER", help="Packed speech, checkpoints and the log; kept.")
+    ] = Path("runs"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="The bundle's folder; without it WORK/NAME/bundle."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew instead of going on from a checkpoint.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train an embedding network by a recipe and export it as a bundle (needs the train extra).
+
+    An interrupted run goes on where it was when it is started again.
+
+    Example:
+
+        voxid train recipes/ecapa-small.yaml --corpora ../corpora
+    """
+    _require_torch()
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from voxid.train import load_recipe, run
+
+    plan = load_recipe(recipe)
+    folder = out or work / plan.name / "bundle"
+    console = notes()
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=as_json or not console.is_terminal,
+    )
+    with bar:
+        bundle = run(
+            recipe,
+            corpora,
+            work=work,
+            out=folder,
+            resume=not fresh,
+            on_pack=_pack_reporter(bar),
+            on_row=_row_reporter(bar, plan.total_steps),
+        )
+    if as_json:
+        print_json({"id": bundle.id, "path": str(folder), "card": bundle.card})
+    else:
+        results().print(f"{bundle.id} is in {folder}", markup=False, style="green")
+
+
+def _require_torch() -> None:
+    missing = [name for name in ("torch", "yaml", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            "train_extra_missing",
+            f"Training needs {', '.join(missing)}, which the core leaves out; install it with: "
+            "pip install 'voxid[train]'.",
+        )
+
+
+def _pack_reporter(bar: Progress) -> Callable[[str, int, int], None]:
+    """Return what shows the packing of speech: one bar per shard."""
+    tasks: dict[str, Any] = {}
+
+    def report(shard: str, done: int, total: int) -> None:
+        if shard not in tasks:
+            tasks[shard] = bar.add_task(f"packing {shard} speakers", total=total)
+        bar.update(tasks[shard], completed=done, total=total)
+
+    return report
+
+
+def _row_reporter(bar: Progress, total_steps: int) -> Callable[[dict[str, Any]], None]:
+    """Return what shows the training log: a bar of steps, and a line per validation."""
+    tasks: list[Any] = []
+
+    def report(row: dict[str, Any]) -> None:
+        if "step" not in row:
+            return
+        if not tasks:
+            tasks.append(bar.add_task("training", total=total_steps))
+        facts = ", ".join(f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float))
+        bar.update(tasks[0], completed=row["step"], description=f"training ({facts})"[:70])
+        if "loss" not in row:
+            note(f"step {row['step']}: {facts}")
+
+    return report
