@@ -30,6 +30,9 @@ VOICE_SPEECH_S = 20.0
 VOICE_TURN_S = 8.0
 """Longest piece taken out of one turn, so that several turns speak for the cluster."""
 
+MIN_CANDIDATES = 5
+"""People looked at per cluster, at least."""
+
 MIN_VOICE_TURN_S = 0.25
 """Shorter turns are not embedded on their own."""
 
@@ -125,7 +128,13 @@ def find_names(
     clusters, voices = embed_voices(waveform, turns, embedder)
     if not clusters:
         return {}
-    candidates = gallery.match(voices, purpose=PURPOSE, profile=profile)
+    candidates = gallery.match(
+        voices,
+        purpose=PURPOSE,
+        profile=profile,
+        top=max(MIN_CANDIDATES, len(clusters)),  # fewer could hide the best one-to-one assignment
+        bundle_id=embedder.bundle.id,
+    )
     threshold_llr = embedder.bundle.profile(profile).threshold_llr
     return {clusters[row]: name for row, name in assign_people(candidates, threshold_llr).items()}
 
