@@ -40,7 +40,14 @@ def bound_zero(estimate: Estimate, trials: int) -> Estimate:
     """
     if estimate.value > 0.0:
         return estimate
-    return replace(estimate, low=0.0, high=max(estimate.high or 0.0, smallest_rate(trials)))
+    return replace(estimate, low=0.0, high=max(_or(estimate.high, 0.0), smallest_rate(trials)))
+
+
+def bound_one(estimate: Estimate, trials: int) -> Estimate:
+    """Return ``estimate`` of a success rate with 1 - 3/N as its lower end where no failure was seen."""
+    if estimate.value < 1.0:
+        return estimate
+    return replace(estimate, low=min(_or(estimate.low, 1.0), 1.0 - smallest_rate(trials)), high=1.0)
 
 
 def support_sentence(nontargets: int) -> str:
@@ -50,3 +57,7 @@ def support_sentence(nontargets: int) -> str:
         f"(rule of 3), and below {100 * min(1.0, FIRM_ERRORS / max(nontargets, 1)):.3g} % it rests on fewer "
         "than 30 errors (rule of 30)."
     )
+
+
+def _or(bound: float | None, otherwise: float) -> float:
+    return otherwise if bound is None else bound

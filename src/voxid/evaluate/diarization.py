@@ -169,8 +169,10 @@ def summarise(
         count_exact=estimates["count"],
         count_error=float(np.mean(surplus)),
         notes=(
-            f"{len(recordings)} recordings; intervals resample recordings. The three protocols measure "
-            "different things: compare a DER only with one of its own protocol.",
+            "The three protocols measure different things: compare a DER only with one of its own protocol.",
+            f"{len(recordings)} recordings, resampled for the intervals."
+            if len(recordings) > 1
+            else "One recording: no interval exists.",
         ),
         resamples=resamples,
         seed=seed,

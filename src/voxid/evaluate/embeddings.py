@@ -22,13 +22,17 @@ from voxid.audio import load
 from voxid.bundle import Bundle
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
-from voxid.speech import detect_speech
+from voxid.speech import VadOptions, detect_speech
 
 Vector = NDArray[np.float32]
 Embed = Callable[[str], Vector]
 """Utterance path as the trial list writes it -> embedding (D,)."""
 
 MAX_CACHE_BYTES = 4 << 30
+
+# What an embedding was pooled over is part of its key: other options of the detector, other embeddings.
+_DETECTOR = hashlib.sha256(repr(VadOptions()).encode()).hexdigest()[:8]
+_SPEECH, _WHOLE = f"speech-{_DETECTOR}", f"whole-{_DETECTOR}"
 
 
 class EmbeddingCache:
@@ -139,10 +143,10 @@ class BundleEmbedder:
         """
         source = self.audio_root / path
         file_hash = _file_sha256(source)
-        for pooled in ("speech", "whole"):
+        for pooled in (_SPEECH, _WHOLE):
             known = self.cache.get(f"{file_hash}:{pooled}") if self.cache is not None else None
             if known is not None:
-                if pooled == "whole":
+                if pooled == _WHOLE:
                     self.without_speech.append(path)
                 return known
         waveform = load(source)
@@ -152,7 +156,7 @@ class BundleEmbedder:
             self.without_speech.append(path)
         vector = embedder.embed(waveform, regions or None)
         if self.cache is not None:
-            self.cache.put(f"{file_hash}:{'speech' if regions else 'whole'}", vector)
+            self.cache.put(f"{file_hash}:{_SPEECH if regions else _WHOLE}", vector)
         return vector
 
 

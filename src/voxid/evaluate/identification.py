@@ -25,7 +25,7 @@ from voxid.calibration import Calibration
 from voxid.decision import ThresholdProfile
 from voxid.errors import InputError
 from voxid.evaluate.bootstrap import RESAMPLES, Estimate, Sides, estimate_all
-from voxid.evaluate.claims import bound_zero, smallest_rate, supports
+from voxid.evaluate.claims import bound_one, bound_zero, smallest_rate, supports
 from voxid.evaluate.embeddings import Embed
 from voxid.evaluate.metrics import RankedTrials
 from voxid.evaluate.trials import TrialList, read_trials
@@ -186,19 +186,19 @@ def evaluate_identification_embeddings(
     llrs = searches.scores if calibration is None else np.asarray(calibration.llr(searches.scores))
     fpirs = tuple(fpir for fpir in FPIRS if supports(fpir, len(probes)))
     opened = _open_set_estimates(searches, llrs, chosen, fpirs, resamples, seed)
-    mated = int(np.sum(searches.is_mated))
+    # A probe searches several galleries, which are not independent: bounds count it once.
     return IdentificationReport(
         trial_list=trials.name,
         model_id=model_id,
         people=len(gallery),
         probes=len(probes),
         enrolment_utterances=trials.enrolment_sizes,
-        rank_accuracy={k: closed[f"rank_{k}"] for k in RANKS},
-        fnir_at_fpir={fpir: bound_zero(opened[f"fnir_{fpir}"], mated) for fpir in fpirs},
+        rank_accuracy={k: bound_one(closed[f"rank_{k}"], len(probes)) for k in RANKS},
+        fnir_at_fpir={fpir: bound_zero(opened[f"fnir_{fpir}"], len(probes)) for fpir in fpirs},
         profiles={
             name: (
                 bound_zero(opened[f"fpir of {name}"], len(probes)),
-                bound_zero(opened[f"fnir of {name}"], mated),
+                bound_zero(opened[f"fnir of {name}"], len(probes)),
             )
             for name in chosen
         },

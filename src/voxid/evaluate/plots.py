@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 TARGET_COLOUR, NONTARGET_COLOUR = "#0b6e99", "#c2571a"
 COLOURS = ("#0b6e99", "#c2571a", "#4f7a28", "#7b4b94", "#8a8a00", "#444444")
-DET_TICKS_PERCENT = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40)
+DET_TICKS_PERCENT = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40)
 DPI = 150
 
 
@@ -56,7 +56,7 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
 
     Source: Martin et al., "The DET curve in assessment of detection task performance" (1997).
     """
-    figure = _figure(6.4, 6.0)
+    figure = _figure(6.4, 6.6)
     axes = figure.add_subplot()
     for number, report in enumerate(reports):
         colour = COLOURS[number % len(COLOURS)]
@@ -74,7 +74,7 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
     axes.plot([low, high], [low, high], color="0.8", linewidth=0.8, zorder=0)
     ticks = [tick for tick in DET_TICKS_PERCENT if _deviate(tick / 100) >= low]
     for set_ticks in (axes.set_xticks, axes.set_yticks):
-        set_ticks([_deviate(tick / 100) for tick in ticks], [f"{tick:g}" for tick in ticks])
+        set_ticks([_deviate(tick / 100) for tick in ticks], [f"{tick:g}" for tick in ticks], fontsize=8)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_aspect("equal")
@@ -82,14 +82,10 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
     axes.set_ylabel("false-reject rate, %")
     axes.set_title("Detection error trade-off", loc="left", fontweight="bold")
     axes.grid(color="0.92")
-    axes.legend(loc="upper right", fontsize=8, frameon=True, framealpha=0.95)
-    figure.text(
-        0.01,
-        0.005,
-        "Dots: EER. Dotted line: too few trials for such a rate (rule of 3).",
-        fontsize=7,
-        color="0.4",
-    )
+    figure.legend(
+        loc="outside lower center", fontsize=8, frameon=False, ncols=1 if len(reports) == 1 else 2,
+        title="Dots: EER. Dotted line: too few trials for such a rate (rule of 3).", title_fontsize=8,
+    )  # fmt: skip
     return _save(figure, path)
 
 
@@ -106,7 +102,7 @@ def plot_scores(report: VerificationReport, path: str | Path) -> Path:
     low, high = np.quantile(values, [0.0005, 0.9995])
     margin = 0.05 * (high - low)
     bins = np.linspace(low - margin, high + margin, 70)
-    figure = _figure(7.2, 4.2)
+    figure = _figure(7.2, 4.6)
     axes = figure.add_subplot()
     for name, chosen, colour in (
         ("non-targets", ~report.is_target, NONTARGET_COLOUR),
@@ -123,22 +119,16 @@ def plot_scores(report: VerificationReport, path: str | Path) -> Path:
             label=label,
         )
         axes.hist(values[chosen], bins=bins, density=True, histtype="step", color=colour, linewidth=1.2)
-    top = axes.get_ylim()[1]
-    axes.set_ylim(0.0, 1.28 * top)
     for number, (name, threshold) in enumerate(_thresholds(report, values)):
-        axes.axvline(threshold, color="0.25", linewidth=1.0, linestyle="--" if number else "-")
-        axes.annotate(
-            name, (threshold, (1.22 - 0.075 * number) * top), xytext=(4, 0), textcoords="offset points",
-            fontsize=8,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-        )  # fmt: skip
+        style = ("-", "--", ":", "-.")[number % 4]
+        axes.axvline(threshold, color="0.25", linewidth=1.2, linestyle=style, label=name)
     axes.set_xlabel("log-likelihood ratio (natural log)" if calibrated else "cosine score")
     axes.set_ylabel("density")
     axes.set_xlim(bins[0], bins[-1])
     axes.set_title(f"{report.trial_list}, {report.model_id}", loc="left", fontweight="bold", fontsize=10)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2)
     return _save(figure, path)
 
 
@@ -160,14 +150,15 @@ def plot_identification(report: IdentificationReport, path: str | Path) -> Path:
     closed.set_title(f"Closed set: {report.people} people, {report.probes} probes", loc="left", fontsize=10)
     searches = report.open_set
     curve = RankedTrials(searches.scores, searches.is_mated).curve()
-    fpir, fnir = 100 * curve.far[0], 100 * curve.frr[0]
+    # The first point accepts everything, also searches lost to another person, which no threshold can.
+    fpir, fnir = 100 * curve.far[0, 1:], 100 * curve.frr[0, 1:]
     lowest = 100 * smallest_rate(report.probes)
     opened.plot(fpir, fnir, ":", color=NONTARGET_COLOUR, linewidth=1.0, drawstyle="steps-post")
     seen = np.where(fpir >= lowest, fpir, np.nan)
     opened.plot(seen, fnir, color=NONTARGET_COLOUR, linewidth=1.8, drawstyle="steps-post")
     opened.set_xscale("log")
     opened.set_xlim(lowest / 2, 100)
-    opened.set_ylim(0, None)
+    opened.set_ylim(0, max(5.0, 1.1 * float(np.max(fnir[fpir >= lowest / 2]))))
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if tick >= lowest / 2]
     opened.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     opened.minorticks_off()
@@ -194,9 +185,19 @@ def _thresholds(report: VerificationReport, values: Floats) -> list[tuple[str, f
     equal = int(np.argmax(curve.frr[0] >= curve.far[0]))
     lines = [(f"EER {100 * report.metrics['eer'].value:.2f} %", float(curve.thresholds[equal]))]
     for rates in report.profiles:
-        seen = f"{rates.name}: FAR {100 * rates.far.value:.2g} %, FRR {100 * rates.frr.value:.3g} %"
+        far, frr = _rate(rates.far.value, report.nontargets), _rate(rates.frr.value, report.targets)
+        seen = f"{rates.name}: FAR {far}, FRR {frr}"
         lines.append((seen, rates.threshold_llr))
     return lines
+
+
+def _rate(rate: float, trials: int) -> str:
+    """Return a rate in words that claim no more than the trials show."""
+    return (
+        f"{100 * rate:.2g} %"
+        if rate > 0
+        else f"below {100 * smallest_rate(trials):.2g} % (none of {trials:,})"
+    )
 
 
 def _det_label(report: VerificationReport) -> str:

@@ -60,36 +60,25 @@ def render(reports: Sequence[Report]) -> RenderableType:
         if isinstance(report, VerificationReport):
             lists.setdefault((report.trial_list, report.trials, report.targets), []).append(report)
         elif isinstance(report, IdentificationReport):
-            shown += [identification_table(report), _notes(report.notes)]
+            shown += [_title(_identification_title(report)), identification_table(report), _notes(report)]
         else:
-            shown += [diarization_table(report), _notes(_diarization_lines(report))]
+            shown += [_title(_diarization_title(report)), diarization_table(report), _notes(report)]
     for group in lists.values():
-        notes = list(dict.fromkeys(note for report in group for note in report.notes))
-        shown += [verification_table(group), _notes(notes)]
+        shown += [_title(_verification_title(group[0])), verification_table(group), _notes(*group)]
     return Group(*shown)
 
 
 def verification_table(reports: Sequence[VerificationReport]) -> Table:
     """Return systems side by side on one trial list: value and 95 % interval of every measure."""
-    first = reports[0]
-    fewest, most = first.enrolment_utterances
-    utterances = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    table = Table(
-        title=(
-            f"{first.trial_list}: {first.trials:,} trials, {first.targets:,} targets, "
-            f"{first.nontargets:,} non-targets, {first.speakers} speakers, enrolled with {utterances}"
-        ),
-        caption=_interval_line("speakers", first.resamples, first.seed),
-    )
+    table = Table()
     table.add_column("")
     for report in reports:
         table.add_column(report.model_id, justify="right")
     for name in METRICS:
         scale = 100.0 if name in _IN_PERCENT else 1.0
-        cells = [_cell(report.metrics.get(name), scale) for report in reports]
-        table.add_row(_METRIC_TITLES[name], *cells)
+        table.add_row(_METRIC_TITLES[name], *(_cell(report.metrics.get(name), scale) for report in reports))
     table.add_section()
-    for number, point in enumerate(first.far_points):
+    for number, point in enumerate(reports[0].far_points):
         shown = [report.far_points[number] for report in reports]
         cells = [_cell(item.frr, 100.0) + ("" if item.firm else " *") for item in shown]
         table.add_row(f"FRR % at FAR {100 * point.point.far_wanted:g} %", *cells)
@@ -99,46 +88,31 @@ def verification_table(reports: Sequence[VerificationReport]) -> Table:
         frr = [_cell(None if rates is None else rates.frr, 100.0) for rates in rates_of]
         table.add_row(f"profile {name}: FAR %", *far)
         table.add_row(f"profile {name}: FRR %", *frr)
-    if any(not point.firm for report in reports for point in report.far_points):
-        table.caption = f"{table.caption}\n* fewer than 30 false accepts stand behind this FAR"
     return table
 
 
 def identification_table(report: IdentificationReport) -> Table:
     """Return closed-set and open-set identification of one system."""
-    searches = report.open_set
-    table = Table(
-        title=(
-            f"{report.trial_list}, {report.model_id}: {report.people} people enrolled, "
-            f"{report.probes} probes; open set: {searches.folds} galleries of "
-            f"{searches.smallest_gallery} or more"
-        ),
-        caption=_interval_line("speakers", report.resamples, report.seed),
-    )
+    table = Table()
     table.add_column("")
-    table.add_column("%", justify="right")
+    table.add_column(report.model_id, justify="right")
     for k, estimate in report.rank_accuracy.items():
-        table.add_row(
-            f"closed set: right person among the {k} best" if k > 1 else "closed set: right person first",
-            _cell(estimate, 100.0),
-        )
+        place = "first" if k == 1 else f"among the {k} best"
+        table.add_row(f"closed set: right person {place}, %", _cell(estimate, 100.0))
     table.add_section()
     for fpir, estimate in report.fnir_at_fpir.items():
-        table.add_row(f"open set: FNIR at FPIR {100 * fpir:g} %", _cell(estimate, 100.0))
+        table.add_row(f"open set: FNIR % at FPIR {100 * fpir:g} %", _cell(estimate, 100.0))
     for name, (fpir_estimate, fnir) in report.profiles.items():
-        table.add_row(f"profile {name}: FPIR", _cell(fpir_estimate, 100.0))
-        table.add_row(f"profile {name}: FNIR", _cell(fnir, 100.0))
+        table.add_row(f"profile {name}: FPIR %", _cell(fpir_estimate, 100.0))
+        table.add_row(f"profile {name}: FNIR %", _cell(fnir, 100.0))
     return table
 
 
 def diarization_table(report: DiarizationReport) -> Table:
     """Return one row per protocol: DER with interval, its three parts and the speech scored."""
-    table = Table(
-        title=f"{len(report.recordings)} recordings",
-        caption=_interval_line("recordings", report.resamples, report.seed),
-    )
+    table = Table()
     table.add_column("protocol")
-    for title in ("DER %", "miss", "false alarm", "confusion", "speech scored s"):
+    for title in ("DER %", "miss", "false alarm", "confusion", "speech s"):
         table.add_column(title, justify="right")
     for protocol in PROTOCOLS:
         times = report.times[protocol.name]
@@ -154,6 +128,31 @@ def diarization_table(report: DiarizationReport) -> Table:
     return table
 
 
+def _verification_title(report: VerificationReport) -> str:
+    fewest, most = report.enrolment_utterances
+    utterances = (
+        "1 utterance" if most == 1 else f"{fewest if fewest == most else f'{fewest} to {most}'} utterances"
+    )
+    return (
+        f"{report.trial_list}: {report.trials:,} trials, {report.targets:,} targets, {report.nontargets:,} "
+        f"non-targets, {report.speakers} speakers, enrolled with {utterances}"
+    )
+
+
+def _identification_title(report: IdentificationReport) -> str:
+    searches = report.open_set
+    return (
+        f"{report.trial_list}: {report.people} people enrolled, {report.probes:,} probes; open set: "
+        f"{searches.folds} galleries of {searches.smallest_gallery} or more"
+    )
+
+
+def _diarization_title(report: DiarizationReport) -> str:
+    count = len(report.recordings)
+    scored_s = report.times[PROTOCOLS[0].name].scored_s
+    return f"{count} recording{'' if count == 1 else 's'}, {scored_s:,.1f} s of reference speech"
+
+
 def _diarization_lines(report: DiarizationReport) -> list[str]:
     return [
         f"JER % {_cell(report.jer, 100.0)} (no collar, overlap scored).",
@@ -161,11 +160,6 @@ def _diarization_lines(report: DiarizationReport) -> list[str]:
         f"{report.count_error:+.2f} speakers on average.",
         *report.notes,
     ]
-
-
-def _interval_line(unit: str, resamples: int, seed: int) -> str:
-    # The bracket is escaped: rich reads [low, high] as a style.
-    return f"\\[low, high]: 95 % interval, {unit} resampled {resamples} times (seed {seed})"
 
 
 def _share_of(scored_s: float) -> Callable[[float], str]:
@@ -182,5 +176,19 @@ def _cell(estimate: Estimate | None, scale: float) -> str:
     return f"{value} [{scale * estimate.low:.{digits}f}, {scale * estimate.high:.{digits}f}]"
 
 
-def _notes(lines: Sequence[str]) -> Text:
-    return Text("\n".join(f"- {line}" for line in lines) + "\n", style="dim")
+def _title(line: str) -> Text:
+    return Text(line, style="bold")
+
+
+def _notes(*reports: Report) -> Text:
+    """Return the sentences below a table: what the brackets are, then every note once."""
+    first = reports[0]
+    unit = "recordings" if isinstance(first, DiarizationReport) else "speakers"
+    lines = [
+        f"[low, high] is the 95 % interval; {unit} resampled {first.resamples} times (seed {first.seed})."
+    ]
+    for report in reports:
+        if isinstance(report, VerificationReport) and any(not point.firm for point in report.far_points):
+            lines.append("* fewer than 30 false accepts stand behind this FAR.")
+        lines += _diarization_lines(report) if isinstance(report, DiarizationReport) else report.notes
+    return Text("\n".join(f"- {line}" for line in dict.fromkeys(lines)) + "\n", style="dim")

@@ -147,7 +147,9 @@ def read_trials(path: str | Path, enrol: str | Path | None = None) -> TrialList:
         )
     for name in enrols:
         enrolment.setdefault(name, (name,))
-    return TrialList(tuple(enrols), tuple(tests), np.asarray(labels), enrolment, source.name)
+    return TrialList(
+        tuple(enrols), tuple(tests), np.asarray(labels), enrolment, str(Path(source.parent.name, source.name))
+    )
 
 
 def read_enrolment(path: str | Path) -> dict[str, tuple[str, ...]]:

@@ -325,7 +325,7 @@ def evaluate_scores(
         metrics={name: estimates[name] for name in METRICS if name in estimates},
         far_points=tuple(_far_point(point, estimates, trials) for point in points),
         profiles=tuple(_profile_rates(profile, name, estimates, trials) for name, profile in chosen.items()),
-        notes=(*_notes(trials, calibrated is not None), *notes),
+        notes=(*_notes(trials, model_id, calibrated is not None, estimates["eer"]), *notes),
         resamples=resamples,
         seed=seed,
         scores=values,
@@ -372,12 +372,15 @@ def _profile_rates(
     return ProfileRates(name, profile.threshold_llr, far, frr)
 
 
-def _notes(trials: TrialList, calibrated: bool) -> list[str]:
+def _notes(trials: TrialList, model_id: str, calibrated: bool, eer: Estimate) -> list[str]:
     notes = [support_sentence(trials.nontargets)]
-    if not calibrated:
+    if eer.value == 0.0:
         notes.append(
-            "Scores are not calibrated LLRs: actDCF, Cllr and profiles do not exist for this system."
+            f"{model_id} makes no error on these trials at its best threshold: the upper ends of EER and FRR "
+            "are 3/N, and intervals of minDCF and min Cllr that end at 0 say nothing."
         )
+    if not calibrated:
+        notes.append(f"{model_id} gives no calibrated LLRs: actDCF, Cllr and profiles do not exist for it.")
     if trials.speakers.contradictions:
         notes.append(
             f"{trials.speakers.contradictions} non-target trials compare people whom the target trials of "
