@@ -29,7 +29,7 @@ check: $(STAMP)
 	$(BIN)/python -m pytest tests/test_imports_point_one_way.py tests/test_doctests_hold.py tests/test_readme_commands_run.py
 
 bench: $(STAMP)
-	$(BIN)/python -m bench
+	$(BIN)/python bench/speed.py
 
 voices: $(STAMP)
 	$(BIN)/python scripts/make_voices.py

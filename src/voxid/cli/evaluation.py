@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxid.cli import options
-from voxid.cli.output import command, note, print_json, progress, results
+from voxid.cli.output import command, note, print_json, progress, results, waiting
 
 if TYPE_CHECKING:
     from voxid.evaluate.report import Report as AnyReport
@@ -49,6 +49,14 @@ def verification(
     trials: Trials,
     audio_root: Root,
     enrol: Enrol = None,
+    peer: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--peer",
+            metavar="NPZ",
+            help="Another system's embeddings of the same files, scored beside ours; repeat it.",
+        ),
+    ] = None,
     bundle: options.BundlePath = None,
     cache: Cache = None,
     plots: Plots = None,
@@ -61,17 +69,29 @@ def verification(
 
         voxid evaluate verification --trials trials.txt --audio-root wav --report report.json
     """
-    from voxid.evaluate import evaluate_verification
+    from voxid.evaluate import (
+        evaluate_embeddings,
+        evaluate_verification,
+        load_embeddings,
+        look_up,
+        read_trials,
+    )
 
+    listed = read_trials(trials, enrol)
+    measured: list[AnyReport] = []
     with progress("Scoring trials", quiet=as_json) as share:
-        measured = evaluate_verification(
-            trials,
-            audio_root,
-            enrol=enrol,
-            bundle=options.choose_bundle(bundle),
-            cache_dir=cache,
-            progress=share,
+        measured.append(
+            evaluate_verification(
+                listed,
+                audio_root,
+                bundle=options.choose_bundle(bundle),
+                cache_dir=cache,
+                progress=share,
+            )
         )
+    for path in peer or []:
+        with waiting(f"Scoring {path.name}", quiet=as_json):
+            measured.append(evaluate_embeddings(listed, look_up(load_embeddings(path)), model_id=path.stem))
     _finish(measured, plots, report, as_json)
 
 
@@ -104,7 +124,7 @@ def identification(
             cache_dir=cache,
             progress=share,
         )
-    _finish(measured, plots, report, as_json)
+    _finish([measured], plots, report, as_json)
 
 
 @app.command()
@@ -136,22 +156,24 @@ def diarization(
     references, hypotheses, regions = read_diarization_folder(reference, hypothesis, uem)
     with progress("Scoring recordings", quiet=as_json) as share:
         measured = evaluate_diarization_set(references, hypotheses, regions, progress=share)
-    _finish(measured, None, report, as_json)
+    _finish([measured], None, report, as_json)
 
 
-def _finish(measured: AnyReport, plots: Path | None, report: Path | None, as_json: bool) -> None:
-    """Draw, write and print one report."""
+def _finish(measured: list[AnyReport], plots: Path | None, report: Path | None, as_json: bool) -> None:
+    """Draw, write and print reports; the first is ours, and --json puts the others under "peers"."""
     from voxid.evaluate import render, write_json
 
+    ours, *peers = measured
     if plots:
         from voxid.evaluate.plots import write_plots
 
-        for path in write_plots(measured, plots):
+        for path in write_plots(ours, plots):
             note(f"wrote {path}")
     if report:
-        write_json([measured], report)
+        write_json(measured, report)
         note(f"wrote {report}")
     if as_json:
-        print_json(measured.to_dict())
+        beside = {"peers": [peer.to_dict() for peer in peers]} if peers else {}
+        print_json(ours.to_dict() | beside)
     else:
-        results().print(render([measured]))
+        results().print(render(measured))

@@ -88,7 +88,7 @@ def enroll(
     """
     given = _consent(consent, purpose, consent_text, signer, jurisdiction, expires)
     if given is None and not as_json:
-        note('No --consent is given: this works only for a person whose consent is on record.')
+        note("No --consent is given: this works only for a person whose consent is on record.")
     with (
         options.open_gallery(gallery, bundle, create=True) as people,
         waiting(f"Enrolling {name}", quiet=as_json),
