@@ -12,7 +12,15 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-__all__ = ["Container", "missing_bytes", "sniff"]
+__all__ = [
+    "Container",
+    "missing_bytes",
+    "mp3_declaration",
+    "mp3_frame_bytes",
+    "size_of",
+    "sniff",
+    "unset_size_at",
+]
 
 # Writers that miscount their own header (data size including it, a forgotten pad byte) are common and
 # lose nothing; a file cut by a broken transfer lacks far more.
@@ -20,6 +28,7 @@ _SLACK_BYTES = 128
 # Streaming writers cannot go back to fill in the size: ffmpeg leaves 0xFFFFFFFF, sox and arecord leave
 # values just under or over 2 GiB, others 0. All of them mean "unknown".
 _STREAMED_FROM = 0x7FFF_0000
+_MP3_READ_BYTES = 1 << 20
 _MP3_BITRATES_KBPS = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -62,7 +71,7 @@ def sniff(head: bytes) -> Container | None:
         return Container("AIFF", "aiff")
     if head[4:8] == b"ftyp":
         return Container("MP4/M4A", "mp4", media="mov")
-    if head[:3] == b"ID3" or _mp3_frame(head) is not None:
+    if head[:3] == b"ID3" or mp3_frame_bytes(head) is not None:
         return Container("MP3", "mp3")
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
         return Container("AAC", "other", media="aac")
@@ -113,12 +122,33 @@ def _missing_in_chunks(file: BinaryIO, size_bytes: int) -> int:
                 declared = wide_size
             elif declared >= _STREAMED_FROM:
                 return 0
-            if declared == 0:
+            if declared == 0:  # see `unset_size_at`
                 return 0
             end = position + 8 + declared
             return end - size_bytes if end > size_bytes else -_unheard_bytes(file, end, size_bytes, byte_rate)
         position += 8 + declared + (declared & 1)
     return 0
+
+
+def unset_size_at(file: BinaryIO) -> int | None:
+    """Return where a WAV file says "0 bytes of audio" though more follow, as a writer to a pipe leaves it.
+
+    None when it does not. Python's own ``wave`` module writes such files, and libsndfile reads no sample of
+    them unless the size is set to "unknown", 0xFFFFFFFF, at this offset.
+    """
+    head = file.read(4096)
+    file.seek(0)
+    if head[:4] != b"RIFF":
+        return None
+    position = 12
+    while position + 8 <= len(head):
+        name, declared = struct.unpack_from("<4sI", head, position)
+        if name == b"data":
+            follows = head[position + 8 : position + 12]
+            is_chunk = len(follows) == 4 and all(0x20 <= letter < 0x7F for letter in follows)
+            return position + 4 if declared == 0 and follows and not is_chunk else None
+        position += 8 + declared + (declared & 1)
+    return None
 
 
 def _unheard_bytes(file: BinaryIO, end: int, size_bytes: int, byte_rate: int) -> int:
@@ -161,27 +191,81 @@ def _missing_in_sphere(header: bytes, size_bytes: int) -> int:
 
 def _missing_after_xing(file: BinaryIO, size_bytes: int) -> int:
     """MP3: the Xing/Info frame, when there is one, tells the bytes from itself to the end."""
+    found = _xing(file)
+    if found is None:
+        return 0
+    start, frame_bytes, declared = found
+    missing = start + declared - size_bytes
+    # Some writers count from before, some from after this frame: one frame more or less is no cut.
+    return missing if declared and missing > max(frame_bytes, 1024) else 0
+
+
+def mp3_declaration(file: BinaryIO, known_samples: int) -> tuple[bytes, int] | None:
+    """Return a Xing frame for an MP3 file that has none and lasts longer than `known_samples`, else None.
+
+    With it comes the number of bytes (an ID3v2 tag) at the start of the file whose place it takes.
+
+    libsndfile guesses the length of such a file from its bytes and its first frame's bit rate, and stops
+    there: when the bit rate varies, it would drop the rest without a word. Counting the frames tells.
+
+    Source: the frame's layout as written by LAME, tags.gabriel-bouvigne "mp3 info tag" revision 1.
+    """
+    if _xing(file) is not None:
+        return None
+    file.seek(0)
+    start = _after_id3(file.read(10))
+    file.seek(start)
+    count, header = 0, b""
+    buffer, at = file.read(_MP3_READ_BYTES), 0
+    while True:
+        if at + 4 > len(buffer):
+            more = file.read(_MP3_READ_BYTES)
+            if not more:
+                break
+            buffer, at = buffer[at:] + more, 0
+            if len(buffer) < 4:
+                break
+        length = mp3_frame_bytes(buffer[at : at + 4])
+        if length is None:
+            found = buffer.find(b"\xff", at + 1)
+            at = found if found > 0 else len(buffer) - 3
+            continue
+        header = header or buffer[at : at + 4]
+        if at + length > len(buffer):
+            skipped = file.read(_MP3_READ_BYTES)
+            if at + length > len(buffer) + len(skipped):
+                break
+            buffer, at = buffer[at:] + skipped, 0
+        count += 1
+        at += length
+    mpeg1 = bool(header) and header[1] >> 3 & 3 == 3
+    samples_per_frame = 1152 if mpeg1 else 576
+    if not header or count * samples_per_frame <= known_samples + 2 * samples_per_frame:
+        return None
+    mono = header[3] >> 6 == 3
+    side_bytes = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
+    header = header[:2] + bytes([header[2] & 0x0D | 0x90]) + header[3:]  # a bit rate with room for the frame
+    frame = header + bytes(side_bytes) + b"Xing" + struct.pack(">II", 1, count)
+    return frame.ljust(mp3_frame_bytes(header) or 0, b"\0"), start
+
+
+def _xing(file: BinaryIO) -> tuple[int, int, int] | None:
+    """The Xing/Info frame's place, its length and the bytes it declares (0: none); None without one."""
+    file.seek(0)
     start = _after_id3(file.read(10))
     file.seek(start)
     head = file.read(4096)
-    frame_at = next((i for i in range(max(0, len(head) - 4)) if _mp3_frame(head[i:]) is not None), -1)
-    if frame_at < 0:
-        return 0
-    frame_length = _mp3_frame(head[frame_at:]) or 0
-    frame = head[frame_at : frame_at + max(frame_length, 192)]
-    for tag in (b"Xing", b"Info"):
-        at = frame.find(tag, 4, 64)
-        if at < 0 or len(frame) < at + 16:
-            continue
-        flags = struct.unpack(">I", frame[at + 4 : at + 8])[0]
-        if not flags & 2:
-            return 0
-        field = at + 8 + (4 if flags & 1 else 0)
-        declared = int(struct.unpack(">I", frame[field : field + 4])[0])
-        missing = start + frame_at + declared - size_bytes
-        # Some writers count from before, some from after this frame: one frame more or less is no cut.
-        return missing if declared and missing > max(frame_length, 1024) else 0
-    return 0
+    at = next((i for i in range(max(0, len(head) - 4)) if mp3_frame_bytes(head[i : i + 4]) is not None), -1)
+    if at < 0:
+        return None
+    frame_bytes = mp3_frame_bytes(head[at:]) or 0
+    frame = head[at : at + max(frame_bytes, 192)]
+    tags = [found for name in (b"Xing", b"Info") if (found := frame.find(name, 4, 64)) > 0]
+    if not tags or len(frame) < tags[0] + 16:
+        return None
+    flags, first, second = struct.unpack_from(">III", frame, tags[0] + 4)
+    declared = (second if flags & 1 else first) if flags & 2 else 0
+    return start + at, frame_bytes, declared
 
 
 def _after_id3(head: bytes) -> int:
@@ -192,8 +276,8 @@ def _after_id3(head: bytes) -> int:
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
-def _mp3_frame(head: bytes) -> int | None:
-    """The length in bytes of the MPEG layer III frame that starts here, or None when none does."""
+def mp3_frame_bytes(head: bytes) -> int | None:
+    """Return the length of the MPEG layer III frame that starts here, or None when none does."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3

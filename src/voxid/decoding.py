@@ -131,7 +131,8 @@ def open_encoded(file: BinaryIO, name: str) -> Decoder:
         looks = "text" if all(byte in b"\t\n\r\f\b\x1b" or byte >= 0x20 for byte in head) else "other data"
         raise InputError(
             "audio_unknown_format",
-            f"{name} holds {looks}, not audio; give WAV, FLAC, Ogg, Opus, MP3, AIFF, M4A, MP4, WebM or AMR.",
+            f"{name} holds {looks}, not audio; "
+            "give WAV, FLAC, Ogg, Opus, MP3, AIFF, AU, SPHERE, M4A, MP4, WebM or AMR.",
         )
     missing = containers.missing_bytes(file, container, containers.size_of(file))
     if missing > 0:
@@ -151,13 +152,57 @@ def open_encoded(file: BinaryIO, name: str) -> Decoder:
     return _open_sound(file, name, container)
 
 
+class _ForSoundfile:
+    """A file as libsndfile may see it: `prefix` in place of its first `skip_bytes`, a field set to unknown.
+
+    No seek fails: an exception in a callback cannot be caught and would be printed for every hostile file.
+    """
+
+    def __init__(
+        self, file: BinaryIO, unknown_at: int | None = None, prefix: bytes = b"", skip_bytes: int = 0
+    ) -> None:
+        self._file, self._unknown_at, self._prefix = file, unknown_at, prefix
+        self._shift_bytes = skip_bytes - len(prefix)
+        self._size_bytes = containers.size_of(file) - self._shift_bytes
+        self._at = 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size_bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        size = max(0, self._size_bytes - self._at if size < 0 else size)
+        data = self._prefix[self._at : self._at + size]
+        start = self._shift_bytes + max(self._at, len(self._prefix))  # in the real file
+        self._file.seek(start)
+        data += self._file.read(size - len(data))
+        self._at += len(data)
+        if self._unknown_at is None or not start < self._unknown_at + 4 <= start + len(data) + 3:
+            return data
+        patched = bytearray(data)
+        for at in range(self._unknown_at, self._unknown_at + 4):
+            if start <= at < start + len(data):
+                patched[at - start] = 0xFF
+        return bytes(patched)
+
+    def write(self, data: bytes) -> int:
+        return 0  # never called on a file opened for reading, but asked for
+
+
 def _open_sound(file: BinaryIO, name: str, container: containers.Container) -> Decoder:
     """WAV, FLAC, Ogg, MP3 and their kin, by libsndfile."""
+    unset_at = containers.unset_size_at(file) if container.kind == "riff" else None
     try:
-        sound = soundfile.SoundFile(file)
+        sound = soundfile.SoundFile(_ForSoundfile(file, unset_at))
+        if container.kind == "mp3" and (declaring := containers.mp3_declaration(file, sound.frames)):
+            sound.close()
+            sound = soundfile.SoundFile(_ForSoundfile(file, None, *declaring))
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         raise _unreadable(name, container.name, error) from None
-
     frames = sound.frames if 0 < sound.frames < _UNKNOWN_FRAMES else None
 
     def blocks() -> Iterator[NDArray[np.float32]]:
@@ -203,7 +248,9 @@ def _open_media(file: BinaryIO, name: str, container: containers.Container) -> D
             media.close()
             raise InputError("audio_unreadable", f"{name} has no audio track; give a file with speech in it.")
         rate_hz, channels = int(stream.rate or 0), int(stream.channels or 0)
-    except (av.FFmpegError, ValueError, OSError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # on damaged files PyAV raises many kinds, AttributeError among them
         raise _unreadable(name, container.name, error) from None
 
     def blocks() -> Iterator[NDArray[np.float32]]:
@@ -218,7 +265,9 @@ def _open_media(file: BinaryIO, name: str, container: containers.Container) -> D
                         )
                     for part in to_float.resample(frame):
                         yield part.to_ndarray().T.astype(np.float32, copy=False)
-        except (av.FFmpegError, ValueError, OSError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # as above
             raise _unreadable(name, container.name, error) from None
 
     return Decoder(name, container.name, rate_hz, channels, None, False, blocks())
