@@ -200,7 +200,9 @@ def _read_ggml(path: Path) -> dict[str, NDArray[np.float32]]:
         at += 4 * (1 + 3 * layers + 4)
         while at < len(data):
             n_sizes, name_length, kind = struct.unpack_from("<3i", data, at)
-            sizes = struct.unpack_from(f"<{n_sizes}i", data, at + 12)
+            sizes = struct.unpack_from(f"<{n_sizes}i", data, at + 12) if 0 <= n_sizes <= 4 else (0,)
+            if min(sizes, default=1) < 1 or not 0 < name_length < 100 or kind not in (0, 1):
+                raise _invalid(f"{path.name} is damaged")
             at += 12 + 4 * n_sizes
             name = data[at : at + name_length].decode("ascii")
             at += name_length
