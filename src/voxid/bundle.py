@@ -2,7 +2,7 @@
 
     model.onnx       the graph: fbank (B, T, 80), weights (B, K, T) -> embeddings (B, K, D)
     backend.npz      mean (D,) of the training speakers' unit embeddings
-    card.json        name, licence, training speech, results, calibration, threshold profiles, SHA-256 of the other files
+    card.json        name, licence, training speech, results, calibration, thresholds, SHA-256 of the other files
 
 A bundle's id is its name and the beginning of a hash over card and files: whatever changes a score changes the id,
 and templates of different ids are never compared.
@@ -55,7 +55,8 @@ class Bundle:
         """
         if name not in self.profiles:
             raise InputError(
-                "profile_unknown", f"bundle {self.id} has no threshold profile {name!r}; it has {', '.join(sorted(self.profiles))}."
+                "profile_unknown",
+                f"bundle {self.id} has no threshold profile {name!r}; it has {', '.join(sorted(self.profiles))}.",
             )
         return self.profiles[name]
 
@@ -65,7 +66,7 @@ def load_bundle(path: str | Path) -> Bundle:
 
     Raises:
         InputError: ``bundle_missing`` when the folder or a file is not there.
-        CompatibilityError: ``bundle_hash_mismatch`` for a changed file, ``bundle_invalid`` for a card that cannot be used,
+        CompatibilityError: ``bundle_hash_mismatch`` for a changed file, ``bundle_invalid`` for a useless card,
             ``bundle_version`` for a format this version of voxid does not read.
     """
     path = Path(path)
@@ -78,9 +79,13 @@ def load_bundle(path: str | Path) -> Bundle:
         profiles = {p["name"]: ThresholdProfile(**p) for p in card["profiles"]}
         dim, name, graph = int(card["dim"]), str(card["name"]), contents[GRAPH_FILE]
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise CompatibilityError("bundle_invalid", f"{path / CARD_FILE} lacks or misstates {error}; get the bundle again.") from error
+        raise CompatibilityError(
+            "bundle_invalid", f"{path / CARD_FILE} lacks or misstates {error}; get the bundle again."
+        ) from error
     if mean.shape != (dim,) or not np.isfinite(mean).all():
-        raise CompatibilityError("bundle_invalid", f"{path / BACKEND_FILE} holds a mean of shape {mean.shape}, expected ({dim},).")
+        raise CompatibilityError(
+            "bundle_invalid", f"{path / BACKEND_FILE} holds a mean of shape {mean.shape}, expected ({dim},)."
+        )
     return Bundle(name, bundle_id(card), path, dim, mean, calibration, profiles, card, graph)
 
 
@@ -104,30 +109,49 @@ def bundle_id(card: dict[str, Any]) -> str:
 
 def write_card(path: Path, card: dict[str, Any]) -> None:
     """Write ``card.json`` beside the bundle's other files, with their hashes in it."""
-    hashes = {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in (GRAPH_FILE, BACKEND_FILE)}
-    text = json.dumps({**card, "format_version": FORMAT_VERSION, "sha256": hashes}, indent=1, ensure_ascii=False)
+    hashes = {
+        name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in (GRAPH_FILE, BACKEND_FILE)
+    }
+    text = json.dumps(
+        {**card, "format_version": FORMAT_VERSION, "sha256": hashes}, indent=1, ensure_ascii=False
+    )
     (path / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _read_card(path: Path) -> dict[str, Any]:
     file = path / CARD_FILE
     if not file.is_file():
-        raise InputError("bundle_missing", f"there is no bundle at {path}: {CARD_FILE} is not there. Give a bundle's folder.")
+        raise InputError(
+            "bundle_missing",
+            f"there is no bundle at {path}: {CARD_FILE} is not there. Give a bundle's folder.",
+        )
     if file.stat().st_size > _MAX_CARD_BYTES:
-        raise CompatibilityError("bundle_invalid", f"{file} is larger than {_MAX_CARD_BYTES} bytes, which no card is.")
+        raise CompatibilityError(
+            "bundle_invalid", f"{file} is larger than {_MAX_CARD_BYTES} bytes, which no card is."
+        )
     try:
         card = json.loads(file.read_text(encoding="utf-8"))
         version = card["format_version"]
         hashes = card["sha256"]
-        complete = {GRAPH_FILE, BACKEND_FILE} <= set(hashes) and {"calibration", "input", "dim", "name"} <= set(card)
+        complete = {GRAPH_FILE, BACKEND_FILE} <= set(hashes) and {
+            "calibration",
+            "input",
+            "dim",
+            "name",
+        } <= set(card)
     except (ValueError, KeyError, TypeError) as error:
-        raise CompatibilityError("bundle_invalid", f"{file} is not a bundle card ({error}); get the bundle again.") from error
+        raise CompatibilityError(
+            "bundle_invalid", f"{file} is not a bundle card ({error}); get the bundle again."
+        ) from error
     if version != FORMAT_VERSION:
         raise CompatibilityError(
-            "bundle_version", f"{file} has format {version}, this voxid reads {FORMAT_VERSION}; update voxid or get a matching bundle."
+            "bundle_version",
+            f"{file} has format {version}, this voxid reads {FORMAT_VERSION}; update voxid or get a matching bundle.",
         )
     if not complete:
-        raise CompatibilityError("bundle_invalid", f"{file} lacks hashes, calibration, input, dim or name; get the bundle again.")
+        raise CompatibilityError(
+            "bundle_invalid", f"{file} lacks hashes, calibration, input, dim or name; get the bundle again."
+        )
     return dict(card)
 
 
@@ -140,6 +164,7 @@ def _checked_bytes(path: Path, name: str, digest: str) -> bytes:
     if found != digest:
         raise CompatibilityError(
             "bundle_hash_mismatch",
-            f"{file} has SHA-256 {found[:12]}…, its card says {digest[:12]}…; the file was changed or damaged. Get the bundle again.",
+            f"{file} has SHA-256 {found[:12]}…, its card says {digest[:12]}…; the file was changed or "
+            "damaged. Get the bundle again.",
         )
     return content

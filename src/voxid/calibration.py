@@ -57,7 +57,9 @@ def fit_calibration(
     """
     target = np.asarray(target_scores, dtype=np.float64).ravel()
     nontarget = np.asarray(nontarget_scores, dtype=np.float64).ravel()
-    if min(target.size, nontarget.size) < 20 or not (np.isfinite(target).all() and np.isfinite(nontarget).all()):
+    if min(target.size, nontarget.size) < 20 or not (
+        np.isfinite(target).all() and np.isfinite(nontarget).all()
+    ):
         raise InputError(
             "calibration_needs_trials",
             f"found {target.size} target and {nontarget.size} non-target scores; "
@@ -80,6 +82,7 @@ def fit_calibration(
     if scale <= 0.0:
         raise InputError(
             "calibration_backwards",
-            "higher scores do not speak for the same person in these trials; check the labels and the score's direction.",
+            "higher scores do not speak for the same person in these trials; check the labels and "
+            "the score's direction.",
         )
     return Calibration(scale, offset, int(target.size), int(nontarget.size), fitted_on)

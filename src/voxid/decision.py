@@ -64,7 +64,7 @@ class Decision:
     ``llr`` and ``score`` are None where nothing was compared (no such person, no consent, too little speech).
 
     Example:
-        >>> bool(Decision(Outcome.NOT_ENROLLED, "bob", None, None, "far_1pct", 0.01, None, "m@1", None, "nobody called bob"))
+        >>> bool(Decision(Outcome.NOT_ENROLLED, "bob", None, None, "far_1pct", 0.01, None, "m@1", None, "no bob"))
         False
     """
 
@@ -115,7 +115,9 @@ def decide(llr: float, profile: ThresholdProfile) -> Outcome:
         InputError: ``score_not_finite`` for NaN or infinity, which is never a rejection.
     """
     if not np.isfinite(llr):
-        raise InputError("score_not_finite", f"the LLR is {llr}; it must be finite. Check the audio and the bundle.")
+        raise InputError(
+            "score_not_finite", f"the LLR is {llr}; it must be finite. Check the audio and the bundle."
+        )
     if llr >= profile.threshold_llr:
         return Outcome.ACCEPT
     if profile.review_llr is not None and llr >= profile.review_llr:
@@ -143,7 +145,8 @@ def choose_profile(
     if nontarget.size * far < 30 or target.size == 0:
         raise InputError(
             "too_few_trials",
-            f"a false-accept rate of {far:g} needs at least {int(np.ceil(30 / far))} non-target trials, found {nontarget.size}. "
+            f"a false-accept rate of {far:g} needs at least {int(np.ceil(30 / far))} non-target "
+            f"trials, found {nontarget.size}. "
             "Add trials or choose a larger rate.",
         )
 

@@ -36,9 +36,13 @@ class Embedder:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(bundle.graph, options, providers=ort.get_available_providers())
+            self._session = ort.InferenceSession(
+                bundle.graph, options, providers=ort.get_available_providers()
+            )
         except Exception as error:  # onnxruntime raises its own unrelated classes
-            raise CompatibilityError("bundle_invalid", f"the graph of bundle {bundle.id} does not load: {error}") from error
+            raise CompatibilityError(
+                "bundle_invalid", f"the graph of bundle {bundle.id} does not load: {error}"
+            ) from error
         self.bundle = bundle
         self.dim = bundle.dim
 
@@ -60,7 +64,8 @@ class Embedder:
         if mask.sum() < _MIN_MASK_FRAMES:
             raise InputError(
                 "audio_too_short",
-                f"{waveform.uri} has {mask.sum() / 100:.2f} s of speech to embed; at least {MIN_EMBEDDING_S} s are needed. "
+                f"{waveform.uri} has {mask.sum() / 100:.2f} s of speech to embed; at least "
+                f"{MIN_EMBEDDING_S} s are needed. "
                 "Give a longer recording.",
             )
         frames = fbank(waveform.samples)
@@ -85,20 +90,29 @@ class Embedder:
             InputError: ``mask_shape`` when shapes disagree, ``mask_empty`` when a mask holds less than 0.2 s.
         """
         if masks.ndim != 2 or masks.shape[0] == 0 or masks.shape[1] != frames.shape[0]:
-            raise InputError("mask_shape", f"masks of shape {masks.shape} do not fit {frames.shape[0]} frames; give (K, T), K > 0.")
+            raise InputError(
+                "mask_shape",
+                f"masks of shape {masks.shape} do not fit {frames.shape[0]} frames; give (K, T), K > 0.",
+            )
         weakest = int(masks.sum(axis=1).argmin())
         if masks[weakest].sum() < _MIN_MASK_FRAMES:
             raise InputError(
-                "mask_empty", f"mask {weakest} holds {masks[weakest].sum() / 100:.2f} s; an embedding needs {MIN_EMBEDDING_S} s."
+                "mask_empty",
+                f"mask {weakest} holds {masks[weakest].sum() / 100:.2f} s; an embedding needs {MIN_EMBEDDING_S} s.",
             )
         return self._run(frames, masks)
 
     def _run(self, frames: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
         # The spectrum's mean (the channel) is taken where somebody speaks, as in training, not over the pauses.
         x = frames - np.average(frames, axis=0, weights=masks.max(axis=0)).astype(np.float32)
-        out = self._session.run(None, {"fbank": x[None], "weights": np.asarray(masks, dtype=np.float32)[None]})[0][0]
+        out = self._session.run(
+            None, {"fbank": x[None], "weights": np.asarray(masks, dtype=np.float32)[None]}
+        )[0][0]
         if not np.isfinite(out).all():
-            raise InputError("embedding_not_finite", "the network returned NaN or infinity for this audio; it cannot be compared.")
+            raise InputError(
+                "embedding_not_finite",
+                "the network returned NaN or infinity for this audio; it cannot be compared.",
+            )
         return _unit(out)
 
 

@@ -78,15 +78,7 @@ def training_mean(network: EmbeddingNetwork, training: Shard, seed: int) -> NDAr
     order = rng.permutation(plain)
     _, first = np.unique(training.speaker[order], return_index=True)
     rows = np.sort(order[first])[:_MEAN_UTTERANCES]
-    subset = Shard(
-        training.features,
-        *(
-            getattr(training, name)[rows]
-            for name in ("start", "frames", "speaker", "copy", "augmented", "session", "corpus")
-        ),
-        speakers=training.speakers,
-    )
-    return np.asarray(embed_shard(network, subset).mean(axis=0), dtype=np.float32)
+    return np.asarray(embed_shard(network, training.subset(rows)).mean(axis=0), dtype=np.float32)
 
 
 def export_bundle(
@@ -99,7 +91,7 @@ def export_bundle(
 ) -> Bundle:
     """Write a bundle and return it as users will load it.
 
-    Mean subtraction uses training speakers; calibration and thresholds use held-out ones; evaluation sets are untouched.
+    Mean subtraction uses training speakers; calibration and thresholds held-out ones; evaluation sets are left alone.
 
     Args:
         network: trained.

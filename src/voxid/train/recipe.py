@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -91,7 +92,7 @@ class Recipe:
     network: Network = field(default_factory=Network)
     loss: Loss = field(default_factory=Loss)
     seed: int = 17
-    weight_decay: float = 0.02
+    weight_decay: float = 0.01
     bfloat16: bool = False
     validate_every_steps: int = 2000
     checkpoint_every_steps: int = 500
@@ -162,7 +163,8 @@ def _build(kind: Any, raw: Any, where: str) -> Any:
     ]
     if missing:
         raise ConfigError("recipe_invalid", f"{where} lacks the key {missing[0]!r}.")
-    return kind(**{name: _build(hints[name], value, f"{where}: {name}") for name, value in raw.items()})
+    build: Callable[..., Any] = kind
+    return build(**{name: _build(hints[name], value, f"{where}: {name}") for name, value in raw.items()})
 
 
 def _scalar(kind: Any, raw: Any, where: str) -> Any:

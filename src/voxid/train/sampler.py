@@ -72,7 +72,7 @@ def crop(frames: NDArray[np.float16], n_frames: int, rng: np.random.Generator) -
 
 
 def spec_augment(features: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Blank, in place, one band of up to 10 bins and one stretch of up to 20 frames in each crop (Park et al., 2019)."""
+    """Blank, in place, one band of up to 10 bins and up to 20 frames of each crop (Park et al., 2019)."""
     for crop_features in features:
         width, length = int(rng.integers(0, 11)), int(rng.integers(0, 21))
         low = int(rng.integers(0, N_MELS - width))

@@ -1,7 +1,7 @@
 """Speech packed once for many epochs: trimmed, deduplicated, sped up, distorted, as fbank on disk.
 
-A shard is ``features.f16`` (all frames one after another, (total T, 80) float16) with ``index.npz`` beside it: where each
-utterance begins, how long it is, whose it is. Training reads it through a memory map, so the page cache does the rest.
+A shard is ``features.f16`` (all frames one after another, (total T, 80) float16) with ``index.npz`` beside it: where
+each utterance begins, how long it is, whose it is. Training reads it through a memory map, so the page cache does the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import multiprocessing
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,11 @@ class Shard:
     session: NDArray[np.str_]  # (U,)
     corpus: NDArray[np.str_]  # (U,)
     speakers: tuple[str, ...]
+
+    def subset(self, rows: NDArray[np.int64]) -> Shard:
+        """Return the shard with only these utterances; speakers keep their numbers."""
+        columns = ("start", "frames", "speaker", "copy", "augmented", "session", "corpus")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def frames_of(self, u: int) -> NDArray[np.float16]:
         """Return (T, 80) of utterance ``u``."""
@@ -116,7 +121,7 @@ def trim(samples: NDArray[np.float32], floor_db: float = 35.0) -> NDArray[np.flo
 def pack(
     rows: list[Utterance], data: Data, seed: int, folder: Path, progress: Progress, workers: int
 ) -> None:
-    """Write one shard. Duplicates (same audio hash), unreadable, too short and surplus utterances are left out and counted."""
+    """Write one shard; duplicates, unreadable, too short and surplus utterances are left out and counted."""
     folder.mkdir(parents=True, exist_ok=True)
     voices = _babble_pool(rows, seed) if data.augmented_copies else []
     by_speaker: dict[str, list[Utterance]] = defaultdict(list)
