@@ -162,13 +162,14 @@ def _listen(gallery: Gallery, story: Story, out: Path, quiet: bool) -> Timeline:
 
 def _show_steps(story: Story, console: Console) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("asked", "expected", "found", ""):
         table.add_column(heading)
     for step in story.steps:
         style = "green" if step.as_expected else "red"
-        table.add_row(step.asked, step.expected, f"[{style}]{step.found}[/{style}]", step.detail)
+        table.add_row(step.asked, step.expected, Text(step.found, style=style), step.detail)
     console.print(f"Four synthetic people are enrolled: {', '.join(ENROLLED)}.", markup=False)
     console.print(table)
     console.print()

@@ -226,7 +226,7 @@ def export_people(
         voxid people export people.export --passphrase-file passphrase.txt
     """
     passphrase = _passphrase(passphrase_file, twice=True)
-    with options.open_gallery(gallery) as opened:
+    with options.open_gallery(gallery) as opened, waiting(f"Writing {file}", quiet=as_json):
         report = opened.export(file, passphrase=passphrase)
     _show_transfer(report, f"wrote {file}", as_json)
 
@@ -246,7 +246,7 @@ def import_people(
         voxid people import people.export --passphrase-file passphrase.txt
     """
     passphrase = _passphrase(passphrase_file, twice=False)
-    with options.open_gallery(gallery, create=True) as opened:
+    with options.open_gallery(gallery, create=True) as opened, waiting(f"Reading {file}", quiet=as_json):
         report = opened.import_(file, passphrase=passphrase)
     _show_transfer(report, f"read {file}", as_json)
 

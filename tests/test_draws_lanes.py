@@ -1,0 +1,54 @@
+"""A timeline in a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from voxid.cli.lanes import clock, draw_lanes
+from voxid.cli.who import show_timeline
+from voxid.timeline import Segment, Timeline, Turn
+
+
+def talk(*turns: tuple[float, float, str], duration_s: float = 10.0) -> Timeline:
+    return Timeline(tuple(Turn(Segment(start, end), who) for start, end, who in turns), duration_s)
+
+
+def test_one_lane_per_speaker_in_order_of_first_speech() -> None:
+    """A lane is full where its speaker talks and empty elsewhere."""
+    first, second, axis = draw_lanes(talk((5.0, 10.0, "ann"), (0.0, 5.0, "bob")), width=45)
+    assert first == "bob  " + "█" * 20 + "·" * 20
+    assert second == "ann  " + "·" * 20 + "█" * 20
+    assert axis.split() == ["0:00.0", "0:10.0"]
+
+
+def test_lines_are_never_wider_than_asked() -> None:
+    """Also with long names, and in a terminal of no width at all."""
+    timeline = talk((0.0, 1.0, "Wolfeschlegelsteinhausenbergerdorff the Second"), (1.0, 9.0, "b"))
+    for width in (40, 80, 200):
+        assert {len(line) for line in draw_lanes(timeline, width)} == {width}
+    assert draw_lanes(timeline, 0)
+
+
+def test_a_word_in_an_hour_is_not_lost() -> None:
+    """Half a cell is drawn for a cell with a tenth of speech or more."""
+    lanes = draw_lanes(talk((1800.0, 1806.0, "ann"), duration_s=3600.0), width=85)
+    assert lanes[0].count("▌") == 1
+
+
+def test_nobody_speaks() -> None:
+    """Only the axis is left."""
+    assert len(draw_lanes(talk(), width=60)) == 1
+
+
+def test_clock_carries_over() -> None:
+    """59.96 s is a minute, not 0:60.0."""
+    assert [clock(at_s) for at_s in (0.0, 59.96, 3599.96)] == ["0:00.0", "1:00.0", "1:00:00.0"]
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """A name that looks like markup is a name."""
+    out = io.StringIO()
+    show_timeline(talk((0.0, 2.0, "[red]ann[/red]")), Console(file=out, width=100))
+    assert out.getvalue().count("[red]ann[/red]") == 2
