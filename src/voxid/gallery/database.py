@@ -323,9 +323,18 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if "UNIQUE constraint failed: voiceprint.id" in str(error.orig):
+            raise InputError(
+                "voiceprint_exists",
+                "One of the voiceprints is already stored under another person, who was probably merged; nothing "
+                "was changed: delete that person first.",
+            ) from error
         raise _store_error(path, str(error.orig)) from error
     except sqlite3.Error as error:
         raise _store_error(path, str(error)) from error
+    except UnicodeError as error:
+        # Damaged text in the schema surfaces in the driver's own message, before SQLite can complain.
+        raise damaged(path, "a text in it cannot be decoded") from error
     except SQLAlchemyError as error:
         raise damaged(path, f"its tables cannot be read ({error})") from error
 

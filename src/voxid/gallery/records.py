@@ -271,7 +271,9 @@ class PersonRows:
         """Return head and tail of every sealed row: what must not be found in the file after an erasure."""
         blobs = [self.wrapped_key, self.sealed, *(row[2] for row in self.voiceprints)]
         blobs += [row[1] for row in self.consents]
-        return [part for blob in blobs for part in (blob[:16], blob[-16:])]
+        parts = [part for blob in blobs for part in (blob[:16], blob[-16:])]
+        # What was sealed looks random; a damaged row of zeros would be "found" in every empty page.
+        return [part for part in parts if len(set(part)) > 8]
 
     def _voiceprint(
         self, aead: AESGCM, id_: str, bundle_id: str, sealed: bytes, name: str, path: Path

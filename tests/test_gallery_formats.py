@@ -1,0 +1,79 @@
+"""Every stored format ever written opens, or is refused with a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthetic_people import new_store, person
+from voxid.errors import CompatibilityError
+from voxid.gallery.store import FORMAT_VERSION, Store
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_the_golden_gallery_still_reads(tmp_path: Path, version: int) -> None:
+    """Names, consents, voiceprints, opt-out: as written on the day the format was made."""
+    path = tmp_path / "people.voxid"
+    shutil.copy(FIXTURES / f"gallery_format_{version}.db", path)
+    key = tmp_path / "people.voxid.key"
+    shutil.copy(FIXTURES / f"gallery_format_{version}.test-key", key)
+    key.chmod(0o600)
+    expected = json.loads((FIXTURES / f"gallery_format_{version}.json").read_text())
+    store = Store.open(path, create=False)
+    people = sorted(store.read_many(store.person_ids()), key=lambda record: record.name)
+    assert [record.public().to_dict() for record in people] == expected["people"]
+    for record, line in zip(people, expected["embeddings"], strict=True):
+        assert np.stack([p.embedding for p in record.voiceprints]) == pytest.approx(np.array(line), abs=1e-6)
+    assert [store.opted_out(name) for name in ("Dora Opted", "Alice Fixture")] == [True, False]
+    store.check()
+    store.close()
+
+
+def with_format(path: Path, version: int) -> Path:
+    """The file as if another version of voxid had written it."""
+    number = version.to_bytes(4, "big")
+    connection = sqlite3.connect(path)
+    value = number + hashlib.sha256(number).digest()[:8]
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", [value])
+    connection.commit()
+    connection.close()
+    return path
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
+    store = new_store(tmp_path, person("Alice", 1))
+    store.close()
+    with pytest.raises(
+        CompatibilityError, match=r"is a gallery of format 7; .* reads format 1: upgrade"
+    ) as caught:
+        Store.open(with_format(store.path, 7))
+    assert caught.value.code == "store_format_newer"
+
+
+def test_an_older_format_says_how_to_bring_it_over(tmp_path: Path) -> None:
+    store = new_store(tmp_path, person("Alice", 1))
+    store.close()
+    with pytest.raises(
+        CompatibilityError, match=r"is a gallery of format 0; .* export it, and import"
+    ) as caught:
+        Store.open(with_format(store.path, 0))
+    assert caught.value.code == "store_format_older"
+
+
+def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "bookmarks.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmark (url TEXT)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(CompatibilityError, match="is an SQLite database, but not a voxid gallery") as caught:
+        Store.open(path)
+    assert caught.value.code == "store_format_unknown"
