@@ -48,9 +48,9 @@ class Protocol:
 
 
 PROTOCOLS = (
-    Protocol("collar_0_overlap", 0.0, True, "collar 0, overlap scored"),
-    Protocol("collar_025_overlap", 0.25, True, "collar ±0.25 s, overlap scored"),
-    Protocol("collar_025_no_overlap", 0.25, False, "collar ±0.25 s, overlap left out"),
+    Protocol("collar_0_overlap", 0.0, True, "collar 0 s, overlap"),
+    Protocol("collar_025_overlap", 0.25, True, "collar .25 s, overlap"),
+    Protocol("collar_025_no_overlap", 0.25, False, "collar .25 s, no overlap"),
 )
 
 
