@@ -1,7 +1,7 @@
 """Embeddings of other people's public models, for comparisons under one scorer.
 
     python bench/peers.py --list files.txt --root DIR --out resemblyzer.npz
-    voxid evaluate verification --trials T --audio-root DIR --peer resemblyzer.npz
+    python bench/verification.py --lists DIR_OF_LISTS --out REPORT_DIR        (ours and the peer, one scorer)
 
 The peer lives in a virtual environment of its own (made on first use, kept in the cache folder), because
 its dependencies are not ours. It is called by subprocess and leaves an ``.npz`` with ``paths`` (N,) and
