@@ -142,7 +142,11 @@ class Application:
 
     def _refuse_known_voice(self, store: Store, index: PeopleIndex, record: PersonRecord) -> None:
         voice = reference_vector(np.stack([p.embedding for p in record.voiceprints]), self.bundle.mean)
-        threshold_llr = self.bundle.profile(DUPLICATE_PROFILE).threshold_llr
+        profiles = self.bundle.profiles
+        strictest = min(
+            profiles.values(), key=lambda profile: profile.far
+        )  # of a bundle without the named one
+        threshold_llr = profiles.get(DUPLICATE_PROFILE, strictest).threshold_llr
         index.sync()
         nearest = next(index.search(voice[None], _DUPLICATES_LOOKED_AT, None, self.now()))
         others = [person_id for person_id, _ in nearest if person_id != record.id]

@@ -54,18 +54,18 @@ class Claim:
         Raises:
             InputError: whatever the audio door refuses. StoreError: store_damaged.
         """
-        person, refusal = self._standing()
-        if person is None or refusal is not None:
-            return refusal or self._not_enrolled()
+        person = self._standing()
+        if isinstance(person, Decision):
+            return person
         heard = hear(source, self.bundle, self.policy, channel)
         if heard.embedding is None:
             return self._without_score(
                 Outcome(heard.verdict), too_little_to_compare(heard, self.policy), person.name, heard
             )
         # Hearing took a while: what holds now counts, so that nobody is accepted after a delete returned.
-        person, refusal = self._standing()
-        if person is None or refusal is not None:
-            return refusal or self._not_enrolled()
+        person = self._standing()
+        if isinstance(person, Decision):
+            return person
         compared = score_against(person, center(heard.embedding, self.bundle.mean), self.bundle)
         if compared is None:
             return self._without_score(
@@ -86,32 +86,32 @@ class Claim:
             reason=_reason(outcome, llr, self.profile),
         )
 
-    def _standing(self) -> tuple[PersonRecord | None, Decision | None]:
-        """The person as on record now, and the decision when no comparison is allowed."""
+    def _standing(self) -> PersonRecord | Decision:
+        """The person as on record now, or the decision when no comparison is allowed."""
         with self.store.snapshot():
             if self.store.opted_out(self.name):
-                return None, self._without_score(
+                return self._without_score(
                     Outcome.OPTED_OUT, f"{self.name!r} has opted out of speaker recognition."
                 )
             person_id = self.store.find(self.name)
             person = None if person_id is None else self.store.read(person_id)
         if person is None:
-            return None, self._not_enrolled()
+            return self._not_enrolled()
         consent = person.consent
         if consent is None or "verify" not in consent.purposes:
             sentence = f"{person.name!r} has given no consent to be verified; record one that names the purpose verify."
-            return person, self._without_score(Outcome.CONSENT_MISSING, sentence, person.name)
+            return self._without_score(Outcome.CONSENT_MISSING, sentence, person.name)
         if consent.expired(self.now()):
             sentence = (
                 f"The consent of {person.name!r} ended on {consent.expires_at:%Y-%m-%d}; ask for a new one."
             )
-            return person, self._without_score(Outcome.CONSENT_EXPIRED, sentence, person.name)
+            return self._without_score(Outcome.CONSENT_EXPIRED, sentence, person.name)
         if not person.voiceprints:
-            return person, self._not_enrolled()
+            return self._not_enrolled()
         if not len(person.embeddings(self.bundle.id)):
             sentence = mismatch_sentence(person, self.bundle)
-            return person, self._without_score(Outcome.MODEL_MISMATCH, sentence, person.name)
-        return person, None
+            return self._without_score(Outcome.MODEL_MISMATCH, sentence, person.name)
+        return person
 
     def _not_enrolled(self) -> Decision:
         return self._without_score(
