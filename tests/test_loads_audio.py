@@ -158,6 +158,16 @@ def test_blocks_resample_as_one_piece() -> None:
     np.testing.assert_allclose(blocks[:length], whole[:length], atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "subtype"), [("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", None)]
+)
+def test_blocks_decode_as_one_piece(kind: str, subtype: str | None) -> None:
+    """The edges of blocks cannot be heard: a codec with a memory decodes as in one go."""
+    encoded = encode(voice(40.0, 4), 16_000, kind, subtype)
+    whole = soundfile.read(io.BytesIO(encoded), dtype="float32")[0]
+    np.testing.assert_allclose(load(encoded).samples, whole, atol=1e-6)
+
+
 def test_aliases_are_filtered_out() -> None:
     """A 10 kHz tone at 48 kHz has no place at 16 kHz and leaves nothing behind."""
     loud = load((tone(48_000, tone_hz=10_000), 48_000)).samples

@@ -193,14 +193,25 @@ class _ForSoundfile:
         return 0  # never called on a file opened for reading, but asked for
 
 
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile publishes no types
+    """A SoundFile that only reads on.
+
+    The plain one seeks to where it stands after every read; at each block's edge this would make an MP3
+    decoder forget the bits it has saved up, and garble some frames.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _open_sound(file: BinaryIO, name: str, container: containers.Container) -> Decoder:
     """WAV, FLAC, Ogg, MP3 and their kin, by libsndfile."""
     unset_at = containers.unset_size_at(file) if container.kind == "riff" else None
     try:
-        sound = soundfile.SoundFile(_ForSoundfile(file, unset_at))
+        sound = _Forward(_ForSoundfile(file, unset_at))
         if container.kind == "mp3" and (declaring := containers.mp3_declaration(file, sound.frames)):
             sound.close()
-            sound = soundfile.SoundFile(_ForSoundfile(file, None, *declaring))
+            sound = _Forward(_ForSoundfile(file, None, *declaring))
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         raise _unreadable(name, container.name, error) from None
     frames = sound.frames if 0 < sound.frames < _UNKNOWN_FRAMES else None
