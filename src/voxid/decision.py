@@ -13,6 +13,9 @@ from voxid.errors import InputError
 
 DEFAULT_PROFILE = "far_1pct"
 
+# The rule of 30: with fewer errors behind it, a rate is not known to within 30 % (Doddington et al., 2000).
+_ERRORS_NEEDED = 30
+
 
 class Outcome(StrEnum):
     """Everything a verification can end in. Only ``ACCEPT`` lets anybody in."""
@@ -125,6 +128,20 @@ def decide(llr: float, profile: ThresholdProfile) -> Outcome:
     return Outcome.REJECT
 
 
+def choose_profiles(target_llrs: ArrayLike, nontarget_llrs: ArrayLike) -> list[ThresholdProfile]:
+    """Return ``far_1pct`` (review from 5 %) and, with 30,000 non-target trials, ``far_0.1pct`` (review from 1 %).
+
+    A rate the trials cannot support is left out, never guessed.
+
+    Raises:
+        InputError: ``too_few_trials`` when they do not even support 1 %.
+    """
+    profiles = [choose_profile("far_1pct", 0.01, target_llrs, nontarget_llrs, review_far=0.05)]
+    if np.size(nontarget_llrs) * 0.001 >= _ERRORS_NEEDED:
+        profiles.append(choose_profile("far_0.1pct", 0.001, target_llrs, nontarget_llrs, review_far=0.01))
+    return profiles
+
+
 def choose_profile(
     name: str, far: float, target_llrs: ArrayLike, nontarget_llrs: ArrayLike, review_far: float | None = None
 ) -> ThresholdProfile:
@@ -138,14 +155,14 @@ def choose_profile(
 
     Raises:
         InputError: ``too_few_trials`` when fewer than 30 non-target trials would lie above the threshold
-            (the rule of 30: Doddington et al., 2000).
+            (the rule of 30).
     """
     target = np.asarray(target_llrs, dtype=np.float64)
     nontarget = np.sort(np.asarray(nontarget_llrs, dtype=np.float64))[::-1]
-    if nontarget.size * far < 30 or target.size == 0:
+    if nontarget.size * far < _ERRORS_NEEDED or target.size == 0:
         raise InputError(
             "too_few_trials",
-            f"a false-accept rate of {far:g} needs at least {int(np.ceil(30 / far))} non-target "
+            f"a false-accept rate of {far:g} needs at least {int(np.ceil(_ERRORS_NEEDED / far))} non-target "
             f"trials, found {nontarget.size}. "
             "Add trials or choose a larger rate.",
         )

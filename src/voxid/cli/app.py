@@ -46,6 +46,7 @@ app.command("who")(who.who)
 app.add_typer(people.app, name="people")
 app.add_typer(evaluation.app, name="evaluate")
 app.command("train")(training.train)
+app.command("calibrate")(evaluation.calibrate)
 app.add_typer(models.app, name="models")
 
 

@@ -95,6 +95,50 @@ def verification(
     _finish(measured, plots, report, as_json)
 
 
+@command
+def calibrate(
+    trials: Trials,
+    audio_root: Root,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the new bundle goes; must not exist.")
+    ],
+    enrol: Enrol = None,
+    bundle: options.BundlePath = None,
+    cache: Cache = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Set a bundle's calibration and thresholds anew on your own trials, as a new bundle.
+
+    Needs 3,000 different-person trials for a false-accept rate of 1 %, 30,000 for 0.1 %. People enrolled with the
+    old bundle have to be enrolled again with the new one: their scores would mean something else.
+
+    Example:
+
+        voxid calibrate --trials trials.txt --audio-root wav --out ours
+    """
+    from voxid.evaluate import recalibrate
+
+    with progress("Scoring trials", quiet=as_json) as share:
+        made = recalibrate(
+            trials,
+            audio_root,
+            out,
+            enrol=enrol,
+            bundle=options.choose_bundle(bundle),
+            cache_dir=cache,
+            progress=share,
+        )
+    if as_json:
+        print_json({"id": made.id, "path": str(out), "calibration": made.calibration.to_dict()})
+        return
+    results().print(f"{made.id} is in {out}", markup=False, style="green")
+    for profile in made.profiles.values():
+        note(
+            f"{profile.name}: LLR at least {profile.threshold_llr:.2f}; {profile.frr:.1%} of {profile.targets:,} target "
+            f"trials rejected, set on {profile.nontargets:,} others"
+        )
+
+
 @app.command()
 @command
 def identification(

@@ -8,6 +8,7 @@
     diarization      evaluate_diarization(reference, hypothesis, uem)                     one recording
                      evaluate_diarization_set(references, hypotheses, uems)               many
                      read_diarization_folder(reference, hypothesis, uem)                  RTTM and UEM files
+    calibration      recalibrate(trials, audio_root, out, enrol=, bundle=, ...)           a new bundle
     reading          read_trials(path, enrol), read_scores(path, trials), load_embeddings(npz), look_up(...)
     showing          report.to_dict(), render(reports) for a terminal, write_json(reports, path);
                      plots.plot_det, plots.plot_scores, plots.plot_identification (extra ``plot``)
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         evaluate_identification,
         evaluate_identification_embeddings,
     )
+    from voxid.evaluate.recalibration import recalibrate
     from voxid.evaluate.report import render, write_json
     from voxid.evaluate.trials import TrialList, read_scores, read_trials
     from voxid.evaluate.verification import (
@@ -62,6 +64,7 @@ __all__ = [
     "read_diarization_folder",
     "read_scores",
     "read_trials",
+    "recalibrate",
     "render",
     "write_json",
 ]
@@ -75,6 +78,7 @@ _MODULES = {
         "evaluate_identification",
         "evaluate_identification_embeddings",
     ),
+    "recalibration": ("recalibrate",),
     "report": ("render", "write_json"),
     "trials": ("TrialList", "read_scores", "read_trials"),
     "verification": (

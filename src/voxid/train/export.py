@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from voxid.bundle import BACKEND_FILE, GRAPH_FILE, Bundle, load_bundle, write_card
 from voxid.calibration import fit_calibration
-from voxid.decision import choose_profile
+from voxid.decision import choose_profiles
 from voxid.errors import CompatibilityError
 from voxid.score import center
 from voxid.train.networks import EmbeddingNetwork
@@ -26,6 +26,9 @@ from voxid.train.validation import embed_shard, pair_scores, validate
 
 PARITY_TOLERANCE = 1e-4
 _MEAN_UTTERANCES = 3_000
+    ("far_1pct", 0.01, 0.05),
+    ("far_0.1pct", 0.001, 0.01),
+)  # name, false-accept rate, where review begins
 
 
 def export_graph(network: EmbeddingNetwork, path: Path) -> float:
@@ -112,10 +115,7 @@ def export_bundle(
             target, nontarget, f"{len(held_out.speakers)} held-out speakers of {recipe.name}"
         )
         llrs = calibration.llr(target), calibration.llr(nontarget)
-        profiles = [
-            choose_profile("far_1pct", 0.01, *llrs, review_far=0.05),
-            choose_profile("far_0.1pct", 0.001, *llrs, review_far=0.01),
-        ]
+        profiles = choose_profiles(*llrs)
         write_card(
             draft,
             {

@@ -163,7 +163,7 @@ def _build(kind: Any, raw: Any, where: str) -> Any:
     ]
     if missing:
         raise ConfigError("recipe_invalid", f"{where} lacks the key {missing[0]!r}.")
-    build: Callable[..., Any] = kind
+    build: Callable[..., Any] = kind  # type: ignore[assignment]  # narrowed to a class or an instance; it is a class
     return build(**{name: _build(hints[name], value, f"{where}: {name}") for name, value in raw.items()})
 
 

@@ -1,7 +1,7 @@
 """Speech packed once for many epochs: trimmed, deduplicated, sped up, distorted, as fbank on disk.
 
 A shard is ``features.f16`` (all frames one after another, (total T, 80) float16) with ``index.npz`` beside it: where
-each utterance begins, how long it is, whose it is. Training reads it through a memory map, so the page cache does the rest.
+each utterance begins, how long it is, whose it is. Training reads it as a memory map; the page cache does the rest.
 """
 
 from __future__ import annotations
