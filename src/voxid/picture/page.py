@@ -19,7 +19,11 @@ from voxid.timeline import Timeline
 
 __all__ = ["draw_html", "write_html"]
 
-_MAX_AUDIO_BYTES = 16 << 20  # base64 makes a third more of it: browsers open such a page at once
+# MP3 and not Opus: libsndfile's Opus encoder takes 130 s of processor time for an hour, its MP3 encoder 35 s,
+# and every browser plays it. At a constant 40 kbit/s, because browsers seek inexactly in a varying one and
+# because below that LAME's frames have no room for the tag that keeps sound and picture aligned.
+_MP3_COMPRESSION = 0.8
+_MAX_AUDIO_BYTES = 20 << 20  # 69 minutes; base64 makes a third more of it
 _BLOCK_SAMPLES = 30 * SAMPLE_RATE_HZ
 _COLUMNS_PER_S, _MIN_COLUMNS, _MAX_COLUMNS = 20, 600, 6000
 _WAVE_HEIGHT = 100
@@ -42,23 +46,23 @@ def draw_html(
     """Return a page with the waveform, a lane per person, and the sound itself.
 
     The page holds everything it needs and its content security policy lets it load and send nothing. Names
-    reach it only as text. It contains the recording (as Ogg/Opus): handle it like the recording.
+    reach it only as text. It contains the recording (as MP3): handle it like the recording.
 
     Args:
         timeline: who spoke when.
         waveform: the recording; None leaves out waveform and sound.
-        max_audio_bytes: most bytes of Ogg/Opus to hold, before base64; a longer recording (over about 1 h at
-            the default) leaves the sound out, and the page says so.
+        max_audio_bytes: most bytes of MP3 to hold, before base64; a longer recording (over 69 minutes at the
+            default) leaves the sound out, and the page says so.
     """
     style = _resource("page.css") + _colors()
     script = _resource("page.js")
-    audio = _opus(waveform, max_audio_bytes) if waveform is not None else None
+    audio = _mp3(waveform, max_audio_bytes) if waveform is not None else None
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; media-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     sound = (
-        f'<audio id="sound" preload="auto" src="data:audio/ogg;codecs=opus;base64,{audio}"></audio>'
+        f'<audio id="sound" preload="auto" src="data:audio/mpeg;base64,{audio}"></audio>'
         if audio is not None
         else f'<p class="notice" role="note">{_why_silent(waveform, max_audio_bytes)}</p>'
     )
@@ -92,11 +96,18 @@ def _colors() -> str:
     return rules(COLORS_LIGHT) + "@media(prefers-color-scheme:dark){" + rules(COLORS_DARK) + "}"
 
 
-def _opus(waveform: Waveform, max_bytes: int) -> str | None:
-    """The recording as base64 of Ogg/Opus, or None as soon as it grows over `max_bytes`."""
+def _mp3(waveform: Waveform, max_bytes: int) -> str | None:
+    """The recording as base64 of MP3, or None as soon as it grows over `max_bytes`."""
     encoded = io.BytesIO()
     with soundfile.SoundFile(
-        encoded, "w", SAMPLE_RATE_HZ, 1, format="OGG", subtype="OPUS", compression_level=0.95
+        encoded,
+        "w",
+        SAMPLE_RATE_HZ,
+        1,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=_MP3_COMPRESSION,
+        bitrate_mode="CONSTANT",
     ) as file:
         for start in range(0, len(waveform.samples), _BLOCK_SAMPLES):
             file.write(waveform.samples[start : start + _BLOCK_SAMPLES].clip(-1, 1))
@@ -134,7 +145,7 @@ def _names(timeline: Timeline) -> str:
         named = any(turn.named for turn in timeline.turns if turn.speaker == speaker)
         kind = "known" if named else "stranger"
         parts.append(
-            f'<li class="c{color_of(at)} {kind}"><i class="dot"></i><b>{escape(speaker)}</b>'
+            f'<li class="c{color_of(at)} {kind}"><i class="dot"></i><b title="{escape(speaker)}">{escape(speaker)}</b>'
             f"<span>{clock(timeline.speech_s(speaker))} · {share_of[speaker]:.0%}</span></li>"
         )
     return "".join(parts) or '<li class="stranger"><b>nobody speaks</b></li>'
