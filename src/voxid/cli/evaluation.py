@@ -134,8 +134,8 @@ def calibrate(
     results().print(f"{made.id} is in {out}", markup=False, style="green")
     for profile in made.profiles.values():
         note(
-            f"{profile.name}: LLR at least {profile.threshold_llr:.2f}; {profile.frr:.1%} of {profile.targets:,} target "
-            f"trials rejected, set on {profile.nontargets:,} others"
+            f"{profile.name}: LLR at least {profile.threshold_llr:.2f}; {profile.frr:.1%} of {profile.targets:,} "
+            f"target trials rejected, set on {profile.nontargets:,} others"
         )
 
 

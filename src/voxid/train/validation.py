@@ -12,16 +12,19 @@ from voxid.train.networks import EmbeddingNetwork
 from voxid.train.shards import Shard
 
 _MAX_FRAMES = 1_000
-_MIN_FRAMES = 50
 
 
 def validate(network: EmbeddingNetwork, shard: Shard) -> dict[str, float]:
     """Return the EER in percent by corpus and their mean (``"mean"``), single utterances, mean-subtracted cosine."""
     embeddings = embed_shard(network, shard)
-    vectors = center(embeddings, embeddings.mean(axis=0))
+    return eer_by_corpus(center(embeddings, embeddings.mean(axis=0)), shard)
+
+
+def eer_by_corpus(vectors: NDArray[np.float32], shard: Shard) -> dict[str, float]:
+    """Return the EERs of :func:`validate` for centred embeddings (U, D) of a shard's utterances."""
     found: dict[str, float] = {}
     for corpus in sorted(set(shard.corpus)):
-        target, nontarget = pair_scores(vectors, shard, shard.corpus == corpus)
+        target, nontarget = pair_scores(vectors, shard, str(corpus))
         if target.size >= 20 and nontarget.size >= 20:
             found[str(corpus)] = round(100.0 * eer(target, nontarget), 2)
     return {**found, "mean": round(float(np.mean(list(found.values()))), 3)} if found else {}
@@ -41,13 +44,13 @@ def embed_shard(network: EmbeddingNetwork, shard: Shard) -> NDArray[np.float32]:
 
 
 def pair_scores(
-    vectors: NDArray[np.float32], shard: Shard, chosen: NDArray[np.bool_]
+    vectors: NDArray[np.float32], shard: Shard, corpus: str, min_frames: int = 50
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the cosines of all (target, non-target) pairs among the chosen utterances.
+    """Return the cosines of all (target, non-target) pairs within a corpus, of utterances not shorter than that.
 
     A person recorded on several occasions gives only cross-session target pairs, so that the channel is no help.
     """
-    rows = np.flatnonzero(chosen & (shard.frames >= _MIN_FRAMES))
+    rows = np.flatnonzero((shard.corpus == corpus) & (shard.frames >= min_frames))
     scores = cosine(vectors[rows], vectors[rows])
     first, second = np.triu_indices(rows.size, 1)
     speaker, session = shard.speaker[rows], shard.session[rows]
