@@ -35,12 +35,13 @@ def start(script: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", script, *arguments], env=environ)
 
 
-def nearest(index: PeopleIndex, seed: int) -> list[str]:
+def nearest(store: Store, index: PeopleIndex, seed: int) -> list[str]:
     """Ids the voice of the person made from `seed` is found under, freshly looked up."""
     record = person("probe", seed)
-    index.sync()
     voice = reference_vector(record.embeddings(BUNDLE_ID), MEAN)
-    return [id_ for id_, score in next(index.search(voice[None], 3, "identify", NOW)) if score > 0.9]
+    with store.snapshot() as roster:
+        index.sync(roster)
+        return [id_ for id_, score in next(index.search(voice[None], 3, "identify", NOW)) if score > 0.9]
 
 
 def test_two_processes_make_and_fill_one_gallery(tmp_path: Path) -> None:
@@ -59,14 +60,14 @@ def test_a_change_by_another_process_is_seen_at_once(tmp_path: Path) -> None:
     here = new_store(tmp_path, *(person(f"p{n}", n) for n in range(12)))
     elsewhere = Store.open(here.path)
     index = PeopleIndex(here, BUNDLE_ID, MEAN)
-    assert nearest(index, 3) == [person("p3", 3).id]
-    assert nearest(index, 77) == []
+    assert nearest(here, index, 3) == [person("p3", 3).id]
+    assert nearest(here, index, 77) == []
     put(elsewhere, person("newcomer", 77))
-    assert nearest(index, 77) == [person("newcomer", 77).id]
+    assert nearest(here, index, 77) == [person("newcomer", 77).id]
     remove(elsewhere, "p3")
-    assert nearest(index, 3) == []
+    assert nearest(here, index, 3) == []
     assert here.find("p3") is None
-    assert nearest(index, 4) == [person("p4", 4).id]
+    assert nearest(here, index, 4) == [person("p4", 4).id]
     elsewhere.close()
     here.close()
 
@@ -83,13 +84,11 @@ def test_threads_see_their_own_writes(tmp_path: Path) -> None:
                 seed = 1000 * thread + n + 10
                 record = person(f"thread {thread} person {n}", seed)
                 put(store, record)
-                with store.snapshot():
-                    if nearest(index, seed) != [record.id]:
-                        failures.append(f"{record.name} not found after put")
+                if nearest(store, index, seed) != [record.id]:
+                    failures.append(f"{record.name} not found after put")
                 remove(store, record.name)
-                with store.snapshot():
-                    if nearest(index, seed):
-                        failures.append(f"{record.name} found after remove")
+                if nearest(store, index, seed):
+                    failures.append(f"{record.name} found after remove")
         except Exception as error:  # a thread's error would otherwise be lost
             failures.append(repr(error))
 

@@ -126,7 +126,7 @@ class FaissIndex:
         if k == 0 or (allowed is not None and not allowed.any()):
             return [[] for _ in rows], [[] for _ in rows]
         parameters = None
-        if allowed is not None and not allowed.all():
+        if allowed is not None:
             # The bit map must outlive the search: FAISS keeps only its address.
             bits = np.packbits(allowed, bitorder="little")
             api: Any = faiss  # its Python conveniences are not in its type information

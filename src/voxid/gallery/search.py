@@ -13,6 +13,7 @@ from voxid.errors import CompatibilityError
 from voxid.gallery.consent import PURPOSES
 from voxid.gallery.index import FaissIndex, VectorIndex
 from voxid.gallery.records import Glimpse
+from voxid.gallery.roster import Roster
 from voxid.gallery.store import Store
 from voxid.score import center
 
@@ -43,6 +44,13 @@ class _Listed(NamedTuple):
     expires_s: float  # seconds since 1970, infinity when it does not
 
 
+class _Allowed(NamedTuple):
+    mask: NDArray[np.bool_] | None  # over the rows of the index; None when all are allowed
+    n_allowed: int
+    since_s: float
+    until_s: float  # holds for this span of time: up to the next end of a consent
+
+
 class PeopleIndex:
     """Search over everybody with references of one bundle, by purpose.
 
@@ -64,27 +72,30 @@ class PeopleIndex:
         self._foreign: dict[str, _Listed] = {}
         self._purposes: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._expires_s: NDArray[np.float64] = np.zeros(0, dtype=np.float64)
+        self._allowed_for: dict[str, _Allowed] = {}
         self._generation = 0
 
-    def sync(self) -> None:
+    def sync(self, roster: Roster) -> None:
         """Take over what changed in the store since the last call, by whichever process.
+
+        Args:
+            roster: of the snapshot this is called in.
 
         Raises:
             StoreError: store_damaged, naming what of whom.
         """
-        with self._store.snapshot() as roster:
-            if roster.state.generation == self._generation:
-                return
-            current = {id_: entry.seal for id_, entry in roster.entries.items()}
-            changed = [id_ for id_, seal in current.items() if self._seals.get(id_) != seal]
-            gone = [id_ for id_ in self._seals if id_ not in current]
-            if not self._seals or len(changed) + len(gone) > _REBUILD_SHARE * len(self._seals):
-                self._rebuild(list(current))
-            else:
-                self._update(changed, gone)
-            self._seals = current
-            self._generation = roster.state.generation
-            self._align()
+        if roster.state.generation == self._generation:
+            return
+        current = {id_: entry.seal for id_, entry in roster.entries.items()}
+        changed = [id_ for id_, seal in current.items() if self._seals.get(id_) != seal]
+        gone = [id_ for id_ in self._seals if id_ not in current]
+        if not self._seals or len(changed) + len(gone) > _REBUILD_SHARE * len(self._seals):
+            self._rebuild(list(current))
+        else:
+            self._update(changed, gone)
+        self._seals = current
+        self._align()
+        self._generation = roster.state.generation
 
     def search(
         self, vectors: NDArray[np.float32], k: int, purpose: str | None, now: datetime
@@ -98,8 +109,9 @@ class PeopleIndex:
             CompatibilityError: model_mismatch when people allow the purpose, but none has a voiceprint this
                 bundle made: that is not the same as unknown.
         """
-        allowed = None if purpose is None else self._allowed(purpose, now)
-        comparable = len(self._listed) if allowed is None else int(allowed.sum())
+        allowed, comparable = None, len(self._listed)
+        if purpose is not None:
+            allowed, comparable, _, _ = self._allowed(purpose, now)
         if comparable == 0 and self._foreign_allowed(purpose, now):
             raise CompatibilityError(
                 "model_mismatch",
@@ -151,10 +163,18 @@ class PeopleIndex:
         lines = [self._listed[id_] for id_ in self._index.ids]
         self._purposes = np.array([line.purposes for line in lines], dtype=np.uint8)
         self._expires_s = np.array([line.expires_s for line in lines], dtype=np.float64)
+        self._allowed_for = {}
 
-    def _allowed(self, purpose: str, now: datetime) -> NDArray[np.bool_]:
-        bit = np.uint8(_bit(purpose))
-        return np.asarray(((self._purposes & bit) != 0) & (self._expires_s > now.timestamp()), dtype=np.bool_)
+    def _allowed(self, purpose: str, now: datetime) -> _Allowed:
+        bit, now_s = np.uint8(_bit(purpose)), now.timestamp()
+        known = self._allowed_for.get(purpose)
+        if known is None or not known.since_s <= now_s < known.until_s:
+            mask = ((self._purposes & bit) != 0) & (self._expires_s > now_s)
+            until_s = float(self._expires_s[self._expires_s > now_s].min(initial=_FOREVER_S))
+            n_allowed = int(np.count_nonzero(mask))
+            known = _Allowed(None if n_allowed == len(mask) else mask, n_allowed, now_s, until_s)
+            self._allowed_for[purpose] = known
+        return known
 
     def _foreign_allowed(self, purpose: str | None, now: datetime) -> bool:
         if purpose is None:

@@ -147,7 +147,8 @@ class Application:
             profiles.values(), key=lambda profile: profile.far
         )  # of a bundle without the named one
         threshold_llr = profiles.get(DUPLICATE_PROFILE, strictest).threshold_llr
-        index.sync()
+        with store.snapshot() as roster:
+            index.sync(roster)
         nearest = next(index.search(voice[None], _DUPLICATES_LOOKED_AT, None, self.now()))
         others = [person_id for person_id, _ in nearest if person_id != record.id]
         scored = [(score_against(other, voice, self.bundle), other.name) for other in store.read_many(others)]

@@ -164,8 +164,8 @@ def rank(
         return []
     probes = center(embeddings, bundle.mean)
     slack_llr = bundle.calibration.scale * _INDEX_SLACK
-    with store.snapshot():
-        index.sync()
+    with store.snapshot() as roster:
+        index.sync(roster)
         proposed = []
         for line in index.search(probes, top, purpose, now):
             llrs = bundle.calibration.llr([score for _, score in line])
@@ -177,7 +177,7 @@ def rank(
                 ]
             )
         wanted = sorted({id_ for line in proposed for id_ in line})
-        people = {record.id: record for record in store.read_many(wanted)}
+        people = {record.id: record for record in store.read_many(wanted)} if wanted else {}
     ranked = []
     for probe, ids in zip(probes, proposed, strict=True):
         found = [_candidate(people[id_], probe, bundle, profile) for id_ in ids]
