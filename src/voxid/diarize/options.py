@@ -30,7 +30,8 @@ class DiarizeOptions:
             time and memory, fewer views of a rare speaker.
         min_window_speech_s: windows with less speech are left out of the clustering and only assigned
             afterwards. Larger: cleaner clusters, but a speaker of short answers may be missed.
-        chunk_s: audio that goes through the graph at once. Larger: fewer passes, more memory.
+        chunk_s: audio that goes through the graph at once. Larger: more memory. Smaller: worse embeddings,
+            because the mean of each chunk's features is taken away, and the mean of a few seconds is the voice.
         bridge_s: pauses up to this long do not interrupt a window. Larger: longer windows in hesitant
             speech, but more windows with two voices.
         ahc_threshold: mean cosine (after centring) above which two clusters join. Higher: more speakers;
@@ -56,7 +57,7 @@ class DiarizeOptions:
     step_s: float = 0.25
     cluster_every: int = 3
     min_window_speech_s: float = 0.75
-    chunk_s: float = 20.0
+    chunk_s: float = 120.0
     bridge_s: float = 0.25
     ahc_threshold: float | None = None
     min_cluster_s: float = 3.0

@@ -22,8 +22,8 @@ from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, fbank
 MIN_MASK_FRAMES = 20
 """Fewest frames the embedding graph pools over (0.2 s); shorter speech borrows frames around it."""
 
-MAX_CHUNK_GAP_S = 1.0
-"""A longer pause starts a new chunk, so that silence is not sent through the graph."""
+MAX_CHUNK_GAP_S = 10.0
+"""A longer pause starts a new chunk, so that long silence is not sent through the graph."""
 
 _HOP_SAMPLES = round(FRAME_HOP_S * SAMPLE_RATE_HZ)
 _FRAME_SAMPLES = round(FRAME_LENGTH_S * SAMPLE_RATE_HZ)
