@@ -2,10 +2,11 @@
 
     apt-get install espeak-ng        (Debian 12 ships 1.51; another version gives slightly other audio)
     python scripts/make_voices.py [--out FOLDER]
+    python scripts/make_voices.py --measure         how alike the voices are, by the default bundle
 
 Each voice is one espeak-ng voice variant with its own pitch and rate, played a little faster or slower than
 it was spoken: that moves all resonances together, as a shorter or longer vocal tract does. The five were
-picked out of 216 random settings as the least alike; README.md in the folder has the measurement, and the
+picked out of 330 random settings as the least alike; README.md in the folder has the measurement, and the
 reasons for choosing this synthesiser. Everything is seeded; only the serial number of each Ogg stream differs
 from run to run.
 """
@@ -54,11 +55,11 @@ class Voice:
 
 
 VOICES: Final = {
-    "ada": Voice("en-us", "Alicia", pitch=76, words_per_minute=173, tract=0.86),
-    "bruno": Voice("en-029", "quincy", pitch=21, words_per_minute=145, tract=0.86),
-    "clara": Voice("en-us", "steph", pitch=64, words_per_minute=146, tract=1.0),
-    "dev": Voice("en-us", "klatt2", pitch=35, words_per_minute=156, tract=1.0),
-    "stranger": Voice("en-029", "f5", pitch=16, words_per_minute=150, tract=1.16),
+    "ada": Voice("en-gb", "belinda", pitch=75, words_per_minute=163, tract=1.08),
+    "bruno": Voice("en-gb-x-rp", "klatt6", pitch=60, words_per_minute=151, tract=0.76),
+    "clara": Voice("en-gb-x-rp", "edward", pitch=96, words_per_minute=167, tract=1.26),
+    "dev": Voice("en-us", "Lee", pitch=42, words_per_minute=167, tract=0.76),
+    "stranger": Voice("en-029", "Alicia", pitch=70, words_per_minute=164, tract=0.93),
 }
 
 # Five utterances each, four to eight seconds, no sentence shared between two voices.
@@ -236,11 +237,42 @@ def write_manifest(out: Path) -> None:
     (out / "voices.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
+def measure(out: Path) -> None:
+    """Print the highest score between utterances of each two voices, and the lowest within each."""
+    from voxid.audio import load
+    from voxid.bundle import default_bundle
+    from voxid.embedding import get_embedder
+    from voxid.score import center, cosine
+    from voxid.speech import detect_speech
+
+    bundle = default_bundle()
+    embedder = get_embedder(bundle)
+    centred = {}
+    for name in VOICES:
+        waveforms = [load(path) for path in sorted((out / name).glob("*.opus"))]
+        rows = np.stack([embedder.embed(waveform, detect_speech(waveform)) for waveform in waveforms])
+        centred[name] = center(rows, bundle.mean)
+    print(f"{bundle.id}; the LLR threshold of far_1pct is {bundle.profile('far_1pct').threshold_llr:.1f}")
+    print(" " * 9 + "".join(f"{name:>16}" for name in VOICES))
+    for name, rows in centred.items():
+        cells = []
+        for other, others in centred.items():
+            scores = cosine(rows, others)
+            score = scores.min() if other == name else scores.max()
+            cells.append(f"{score:6.2f} (LLR {float(bundle.calibration.llr(score)):4.1f})")
+        print(f"{name:9}" + "".join(f"{cell:>16}" for cell in cells))
+
+
 def main() -> None:
-    """Make everything."""
+    """Make everything, or measure what was made."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=OUT)
-    out = parser.parse_args().out
+    parser.add_argument("--measure", action="store_true")
+    options = parser.parse_args()
+    out = options.out
+    if options.measure:
+        measure(out)
+        return
     rng = np.random.default_rng(2026)
     make_utterances(out, rng)
     make_meeting(out, rng)

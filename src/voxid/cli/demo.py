@@ -150,7 +150,7 @@ def _listen(gallery: Gallery, story: Story, out: Path, quiet: bool) -> Timeline:
     expected = sorted(name for name in truth.speakers if name in ENROLLED)
     story.steps.append(
         Step(
-            "put names on an 86 s meeting of three of them and the stranger",
+            f"put names on {waveform.duration_s:.0f} s of talk between three of them and the stranger",
             f"{', '.join(expected)} + 1 stranger",
             f"{', '.join(named)} + {strangers} stranger{'s' if strangers != 1 else ''}",
         )
