@@ -9,8 +9,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
 EXTRAS ?= dev,media,plot
+COMMA  := ,
+STAMP  := $(VENV)/.installed-$(subst $(COMMA),-,$(EXTRAS))
 
 export OMP_NUM_THREADS ?= 1
 

@@ -343,7 +343,7 @@ def test_the_module_runs_as_a_command() -> None:
     "command",
     "demo,enroll,verify,identify,who,people list,people show,people rename,people merge,people delete,people export,"
     "people import,people opt-out,people withdraw,people check,evaluate verification,evaluate identification,"
-    "evaluate diarization,train,models list,models show,models verify".split(","),
+    "evaluate diarization,train,calibrate,models list,models show,models verify".split(","),
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help has an example, and --json is everywhere."""
