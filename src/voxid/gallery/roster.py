@@ -28,6 +28,7 @@ __all__ = ["Entry", "Roster", "State", "opt_out_element", "opt_out_key_element",
 _MODULUS: Final = 1 << 256
 _STATE: Final = struct.Struct(">QQB32s")  # generation, number of elements, erasure unfinished, sum
 _STATE_KEY: Final = "state"
+_READ_STATE: Final = sa.select(meta.c.value).where(meta.c.key == _STATE_KEY)
 
 
 class Entry(NamedTuple):
@@ -71,7 +72,7 @@ class State:
         Raises:
             StoreError: store_damaged when the row is missing or its tag is wrong.
         """
-        value = connection.execute(sa.select(meta.c.value).where(meta.c.key == _STATE_KEY)).scalar()
+        value = connection.execute(_READ_STATE).scalar()
         if value is None or len(value) != _STATE.size + 32:
             raise damaged(path, "its state record is missing")
         body, tag = value[: _STATE.size], value[_STATE.size :]

@@ -48,6 +48,12 @@ FORMAT_VERSION: Final = 1
 _FORMAT: Final = struct.Struct(">I8s")  # version, first bytes of the SHA-256 of the version
 _READ_AT_ONCE: Final = 400  # people per query; SQLite allows 32,766 parameters
 
+# Built once: composing a statement costs SQLAlchemy more time than SQLite takes to answer it.
+_IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
+_PEOPLE: Final = sa.select(people).where(people.c.id.in_(_IDS))
+_VOICEPRINTS: Final = sa.select(voiceprints).where(voiceprints.c.person_id.in_(_IDS))
+_CONSENTS: Final = sa.select(consents).where(consents.c.person_id.in_(_IDS))
+
 
 @dataclass(frozen=True)
 class StoreReport:
@@ -236,21 +242,17 @@ class Store:
 
     def _rows(self, connection: sa.Connection, person_ids: Sequence[str]) -> list[PersonRows]:
         """Return the rows of people in the list, as the list has them."""
-        found = {
-            row.id: PersonRows(*row)
-            for row in connection.execute(sa.select(people).where(people.c.id.in_(person_ids)))
-        }
+        ids = {"ids": person_ids}
+        found = {row[0]: PersonRows(*row) for row in connection.execute(_PEOPLE, ids)}
         for person_id in person_ids:
             rows = found.get(person_id)
             if rows is None or rows.seal != self._roster.entries[person_id].seal:
                 raise damaged(
                     self.path, f"the row of the person with id {person_id} is missing or was replaced"
                 )
-        prints = sa.select(voiceprints).where(voiceprints.c.person_id.in_(person_ids))
-        for id_, person_id, bundle_id, sealed in connection.execute(prints):
+        for id_, person_id, bundle_id, sealed in connection.execute(_VOICEPRINTS, ids):
             self._of(found, person_id).voiceprints.append((id_, bundle_id, sealed))
-        history = sa.select(consents).where(consents.c.person_id.in_(person_ids))
-        for person_id, version, sealed in connection.execute(history):
+        for person_id, version, sealed in connection.execute(_CONSENTS, ids):
             self._of(found, person_id).consents.append((version, sealed))
         return [found[person_id] for person_id in person_ids]
 
