@@ -18,6 +18,10 @@ from voxid.timeline import Segment
 
 MIN_EMBEDDING_S = 0.2
 _MIN_MASK_FRAMES = 18  # 0.2 s
+# Training speech was trimmed of silence and nothing more, so an utterance keeps its short pauses and the edges of its
+# words. EER % of held-out speakers (speechocean762, Common Voice 6 and 13): pooled over the detected speech alone
+# 7.3 / 15.8 / 16.2, with 0.15 s round it and longer pauses cut out 6.1 / 13.6 / 14.7.
+_MARGIN_FRAMES = 15
 # Longer speech is embedded in pieces and averaged by length: memory stays flat and the mean stays local.
 _PIECE_FRAMES = 3_000
 
@@ -60,20 +64,20 @@ class Embedder:
             InputError: ``audio_too_short`` with less than 0.2 s to pool over.
         """
         n_frames = frame_count(waveform.samples.size)
-        mask = np.ones(n_frames, np.float32) if regions is None else speech_mask(regions, n_frames)
-        if mask.sum() < _MIN_MASK_FRAMES:
+        speech = np.ones(n_frames, np.float32) if regions is None else speech_mask(regions, n_frames)
+        if speech.sum() < _MIN_MASK_FRAMES:
             raise InputError(
                 "audio_too_short",
-                f"{waveform.uri} has {mask.sum() / 100:.2f} s of speech to embed; at least "
+                f"{waveform.uri} has {speech.sum() / 100:.2f} s of speech to embed; at least "
                 f"{MIN_EMBEDDING_S} s are needed. "
                 "Give a longer recording.",
             )
-        frames = fbank(waveform.samples)
-        pieces = max(1, round(n_frames / _PIECE_FRAMES))
+        frames = fbank(waveform.samples)[_with_margin(speech > 0)]
+        pieces = max(1, round(frames.shape[0] / _PIECE_FRAMES))
         total = np.zeros(self.dim, dtype=np.float64)
-        for part, weights in zip(np.array_split(frames, pieces), np.array_split(mask, pieces), strict=True):
-            if weights.sum() >= _MIN_MASK_FRAMES:
-                total += weights.sum() * self._run(part, weights[None])[0].astype(np.float64)
+        for part in np.array_split(frames, pieces):
+            everything = np.ones((1, part.shape[0]), np.float32)
+            total += part.shape[0] * self._run(part, everything)[0].astype(np.float64)
         return _unit(total)
 
     def embed_masks(self, frames: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -114,6 +118,14 @@ class Embedder:
                 "the network returned NaN or infinity for this audio; it cannot be compared.",
             )
         return _unit(out)
+
+
+def _with_margin(speech: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which frames to keep: speech and ``_MARGIN_FRAMES`` on either side of it; longer pauses are cut out."""
+    spread = np.convolve(speech, np.ones(2 * _MARGIN_FRAMES + 1))[
+        _MARGIN_FRAMES : _MARGIN_FRAMES + speech.size
+    ]
+    return np.asarray(spread > 0.5)
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
