@@ -21,10 +21,13 @@ from voxid.speech import QualityPolicy
 
 __all__ = ["DUPLICATE_PROFILE", "Enrollment"]
 
-# Another person's voice this much alike is taken for the same voice.
+# Another person's voice this much alike is taken for the same voice. Measured with the first bundle, three clips
+# against three: every second enrollment of one person is caught in speechocean762 (40 people; commonvoice, other
+# session: 27 of 30), and 21 of 40 strangers (5 of 30) are asked about too: the more people, the more often.
 DUPLICATE_PROFILE: Final = "far_0.1pct"
-# A recording is the same voice as the others as long as that is more likely than not at even odds. Stricter
-# would turn away people whose recordings differ in microphone or mood.
+# A recording is the same voice as the others as long as that is more likely than not at even odds. Measured with
+# three clips each: 1 of 40 people of speechocean762 and 9 of 48 of commonvoice (other session) are questioned
+# wrongly; a stranger's clip among three is noticed in 75 % and 92 %. At -1 it would be 54 % and 81 %.
 MIN_CONSISTENCY_LLR: Final = 0.0
 
 
