@@ -135,6 +135,27 @@ def test_one_unusable_recording_stops_all(gallery: Gallery) -> None:
     assert [person.name for person in gallery.people()] == ["Ada", "Bruno"]
 
 
+def test_among_many_people_a_like_voice_is_warned_of_not_refused(tmp_path: Path) -> None:
+    """A refusal must hold against everybody compared: log N above the threshold, here out of any voice's reach."""
+    bundle = default_bundle()
+    with Gallery.open(tmp_path / "people.voxid") as gallery:
+        gallery.enroll("Ada", clips("ada", 1, 2), FORM)
+        with pytest.raises(PolicyError, match="This voice is already enrolled as 'Ada'"):
+            gallery.enroll("Again", clips("ada", 3), FORM)
+        store = Store.open(gallery.path)
+        crowd = range(1500)
+        put(
+            store,
+            *(
+                stranger_record(f"P{i}", i, n_voiceprints=1, bundle_id=bundle.id, dim=bundle.dim)
+                for i in crowd
+            ),
+        )
+        store.close()
+        warned = gallery.enroll("Again", clips("ada", 3), FORM).warnings
+        assert any("much like that of 'Ada'" in line for line in warned)
+
+
 def test_a_known_voice_under_a_new_name_is_reported(gallery: Gallery) -> None:
     with pytest.raises(PolicyError, match="This voice is already enrolled as 'Ada'") as caught:
         gallery.enroll("Imposter", clips("ada", 4, 5), FORM)

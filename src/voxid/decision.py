@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from voxid.errors import InputError
 
 DEFAULT_PROFILE = "far_1pct"
+# A search compares with everybody, and the rate holds for each: one name wrongly given weighs more than one withheld.
+IDENTIFY_PROFILE = "far_0.1pct"
 
 # The rule of 30: with fewer errors behind it, a rate is not known to within 30 % (Doddington et al., 2000).
 _ERRORS_NEEDED = 30

@@ -11,7 +11,7 @@ import typer
 
 from voxid.cli import options
 from voxid.cli.output import EXIT_REJECTED, command, exit_code_of, note, print_json, results, waiting
-from voxid.decision import DEFAULT_PROFILE
+from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE
 from voxid.errors import InputError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def verify(
 def identify(
     audio: Annotated[Path, typer.Argument(metavar="AUDIO", help="A recording of one person.")],
     top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="At most so many candidates.")] = 5,
-    profile: options.Profile = DEFAULT_PROFILE,
+    profile: options.Profile = IDENTIFY_PROFILE,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,

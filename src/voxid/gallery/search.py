@@ -75,6 +75,10 @@ class PeopleIndex:
         self._allowed_for: dict[str, _Allowed] = {}
         self._generation = 0
 
+    def __len__(self) -> int:
+        """Return how many people can be compared, as of the last `sync`."""
+        return len(self._listed)
+
     def sync(self, roster: Roster) -> None:
         """Take over what changed in the store since the last call, by whichever process.
 

@@ -107,7 +107,7 @@ class Application:
                 fresh, consistency, warnings = self.examine(heard, person)
                 record = self._record(person, fresh)
                 if fresh and not (person and person.voiceprints) and not self.allow_duplicate:
-                    self._refuse_known_voice(store, index, record)
+                    warnings += self._compare_with_others(store, index, record)
                 with store.changing() as change:
                     if change.generation == seen:
                         change.put(record)
@@ -140,25 +140,37 @@ class Application:
         consents = with_consent(person.consents, self.consent, now) if self.consent else person.consents
         return PersonRecord(person.id, person.name, person.created_at, person.voiceprints + prints, consents)
 
-    def _refuse_known_voice(self, store: Store, index: PeopleIndex, record: PersonRecord) -> None:
+    def _compare_with_others(self, store: Store, index: PeopleIndex, record: PersonRecord) -> list[str]:
+        """Return a warning when the new voice is like somebody's; refuse it when it surely is theirs.
+
+        Sure means that the profile's false-accept rate holds for the comparison with all N people together
+        (Bonferroni: log N on top of its threshold), not with each.
+        """
         voice = reference_vector(np.stack([p.embedding for p in record.voiceprints]), self.bundle.mean)
         profiles = self.bundle.profiles
         strictest = min(
             profiles.values(), key=lambda profile: profile.far
         )  # of a bundle without the named one
-        threshold_llr = profiles.get(DUPLICATE_PROFILE, strictest).threshold_llr
+        alike_llr = profiles.get(DUPLICATE_PROFILE, strictest).threshold_llr
         with store.snapshot() as roster:
             index.sync(roster)
+        same_llr = alike_llr + float(np.log(max(1, len(index))))
         nearest = next(index.search(voice[None], _DUPLICATES_LOOKED_AT, None, self.now()))
         others = [person_id for person_id, _ in nearest if person_id != record.id]
         scored = [(score_against(other, voice, self.bundle), other.name) for other in store.read_many(others)]
         known = max(((scores[1], name) for scores, name in scored if scores), default=None)
-        if known is not None and known[0] >= threshold_llr:
-            raise PolicyError(
-                "voice_already_enrolled",
-                f"This voice is already enrolled as {known[1]!r} (LLR {known[0]:.1f}, threshold {threshold_llr:.1f}). "
-                f"Add the recordings to {known[1]!r}, or allow the duplicate if they are two people.",
-            )
+        if known is None or known[0] < alike_llr:
+            return []
+        llr, name = known
+        if llr < same_llr:
+            return [
+                f"This voice is much like that of {name!r} (LLR {llr:.1f}): make sure that they are two people."
+            ]
+        raise PolicyError(
+            "voice_already_enrolled",
+            f"This voice is already enrolled as {name!r} (LLR {llr:.1f}, threshold {same_llr:.1f}). "
+            f"Add the recordings to {name!r}, or allow the duplicate if they are two people.",
+        )
 
 
 def refuse_opted_out(name: str) -> PolicyError:

@@ -21,9 +21,9 @@ from voxid.speech import QualityPolicy
 
 __all__ = ["DUPLICATE_PROFILE", "Enrollment"]
 
-# Another person's voice this much alike is taken for the same voice. Measured with the first bundle, three clips
-# against three: every second enrollment of one person is caught in speechocean762 (40 people; commonvoice, other
-# session: 27 of 30), and 21 of 40 strangers (5 of 30) are asked about too: the more people, the more often.
+# From here on another person's voice is worth a warning. Measured with the first bundle, three clips against three:
+# every second enrollment of one person is noticed in speechocean762 (40 people; commonvoice, other session: 27 of 30),
+# and 21 of 40 strangers (5 of 30) are too: the more people, the more often. A refusal asks for log N more.
 DUPLICATE_PROFILE: Final = "far_0.1pct"
 # A recording is the same voice as the others as long as that is more likely than not at even odds. Measured with
 # three clips each: 1 of 40 people of speechocean762 and 9 of 48 of commonvoice (other session) are questioned

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voxid.audio import AudioSource
 from voxid.bundle import Bundle, default_bundle
-from voxid.decision import DEFAULT_PROFILE, Candidate, Decision
+from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE, Candidate, Decision
 from voxid.errors import CompatibilityError, ConfigError, InputError
 from voxid.gallery.consent import Consent
 from voxid.gallery.keys import find_master_key
@@ -188,7 +188,12 @@ class Gallery:
         return claim.decided(source, channel)
 
     def identify(
-        self, source: AudioSource, *, top: int = 5, profile: str = DEFAULT_PROFILE, channel: int | None = None
+        self,
+        source: AudioSource,
+        *,
+        top: int = 5,
+        profile: str = IDENTIFY_PROFILE,
+        channel: int | None = None,
     ) -> list[Candidate]:
         """Return the people the voice may be, best first; an empty list says unknown.
 
