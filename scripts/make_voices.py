@@ -55,11 +55,11 @@ class Voice:
 
 
 VOICES: Final = {
-    "ada": Voice("en-gb", "belinda", pitch=75, words_per_minute=163, tract=1.08),
-    "bruno": Voice("en-gb-x-rp", "klatt6", pitch=60, words_per_minute=151, tract=0.76),
-    "clara": Voice("en-gb-x-rp", "edward", pitch=96, words_per_minute=167, tract=1.26),
-    "dev": Voice("en-us", "Lee", pitch=42, words_per_minute=167, tract=0.76),
-    "stranger": Voice("en-029", "Alicia", pitch=70, words_per_minute=164, tract=0.93),
+    "ada": Voice("en-gb-x-rp", "f2", pitch=76, words_per_minute=142, tract=0.86),
+    "bruno": Voice("en-gb-x-rp", "Mike", pitch=56, words_per_minute=167, tract=0.86),
+    "clara": Voice("en-gb-scotland", "f3", pitch=59, words_per_minute=166, tract=1.16),
+    "dev": Voice("en-029", "Marco", pitch=63, words_per_minute=153, tract=1.16),
+    "stranger": Voice("en-gb-x-rp", "klatt", pitch=53, words_per_minute=159, tract=1.16),
 }
 
 # Five utterances each, four to eight seconds, no sentence shared between two voices.
