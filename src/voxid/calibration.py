@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 from voxid.errors import InputError
 
@@ -55,6 +54,8 @@ def fit_calibration(
         InputError: ``calibration_needs_trials`` with fewer than 20 of either kind or scores that are not finite,
             ``calibration_backwards`` when higher scores do not speak for the same person.
     """
+    from scipy.optimize import minimize  # a third of a second that verifying must not wait for
+
     target = np.asarray(target_scores, dtype=np.float64).ravel()
     nontarget = np.asarray(nontarget_scores, dtype=np.float64).ravel()
     if min(target.size, nontarget.size) < 20 or not (
