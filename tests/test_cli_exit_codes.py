@@ -344,7 +344,7 @@ def test_the_module_runs_as_a_command() -> None:
     "command",
     "demo,enroll,verify,identify,who,people list,people show,people rename,people merge,people delete,people export,"
     "people import,people opt-out,people withdraw,people check,evaluate verification,evaluate identification,"
-    "evaluate diarization,train,calibrate,models list,models show,models verify".split(","),
+    "evaluate diarization,train,calibrate,models list,models show,models verify,bench".split(","),
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help has an example, and --json is everywhere."""
@@ -353,3 +353,11 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert "Example" in told
     assert f"voxid {command}" in " ".join(told.split())
     assert "--json" in told
+
+
+def test_bench_times_what_it_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--repetitions", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["repetitions"] == 3
+    assert len(found["median_ms"]) == 5
+    assert all(milliseconds > 0 for milliseconds in found["median_ms"].values())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from voxid import __version__
-from voxid.cli import demo, evaluation, models, people, recognition, training, who
+from voxid.cli import bench, demo, evaluation, models, people, recognition, training, who
 from voxid.cli.output import EXIT_INPUT, notes, print_json
 
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h: none of the designed codes, so that no script takes it for one
@@ -48,6 +48,7 @@ app.add_typer(evaluation.app, name="evaluate")
 app.command("train")(training.train)
 app.command("calibrate")(evaluation.calibrate)
 app.add_typer(models.app, name="models")
+app.command("bench")(bench.bench)
 
 
 def main(arguments: list[str] | None = None) -> int:
