@@ -94,6 +94,7 @@ def run_stages(path: Path) -> dict[str, Any]:
     from voxid.diarize.options import DiarizeOptions, SpeakerCount
     from voxid.diarize.pipeline import embed_recording, find_speech, join_windows
     from voxid.embedding import get_embedder
+    from voxid.features import fbank
 
     bundle, spent = default_bundle(), {}
     embedder, options = get_embedder(bundle, threads=1), DiarizeOptions(threads=1)
@@ -107,14 +108,14 @@ def run_stages(path: Path) -> dict[str, Any]:
 
     waveform = timed("decode_s", lambda: load(path))
     recording = timed("vad_s", lambda: find_speech(waveform))
-    plan = window_room.plan_windows(recording.speech, options)
+    plan = window_room.plan_windows(window_room.with_margin(recording.speech), options)
     chunks = window_room.pack_chunks(plan, options)
 
     def extract_fbank() -> None:
         for first, last in chunks:
             bounds = plan.bounds[first:last]
             start, end = int(bounds[:, 0].min()) * 160, (int(bounds[:, 1].max()) - 1) * 160 + 400
-            window_room.fbank(np.asarray(waveform.samples[start:end]))
+            fbank(np.asarray(waveform.samples[start:end]))
 
     timed("fbank_s", extract_fbank)
     embedded = timed("fbank_and_embedding_s", lambda: embed_recording(recording, embedder, options))

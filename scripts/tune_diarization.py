@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from voxid.errors import InputError
 from voxid.timeline import Segment, Timeline
 from voxid.train.recipe import load_recipe
 
+WINDOW_OPTIONS = {"window_s", "step_s", "cluster_every", "min_window_speech_s", "chunk_s", "bridge_s"}
 Turns = list[tuple[Segment, int]]
 Prepared = tuple[Conversation, Recording, EmbeddedWindows]
 
@@ -103,9 +105,9 @@ def score(prepared: list[Prepared], threshold: float, options: DiarizeOptions) -
         total += errors
         ders.append(100 * errors[:3].sum() / errors[3])
         excess.append(len({label for _, label in turns}) - len(conversation.reference.speakers))
-    parts = 100 * total[:3] / total[3]
+    miss, false_alarm, confusion = (100 * total[:3] / total[3]).tolist()
     exact = 100 * float(np.mean(np.asarray(excess) == 0))
-    return Score(*parts.tolist(), float(np.mean(ders)), exact, float(np.mean(excess)))
+    return Score(miss, false_alarm, confusion, float(np.mean(ders)), exact, float(np.mean(excess)))
 
 
 def prepare(conversations: list[Conversation], embedder: Embedder, options: DiarizeOptions) -> list[Prepared]:
@@ -121,8 +123,8 @@ def prepare(conversations: list[Conversation], embedder: Embedder, options: Diar
     return prepared
 
 
-def read_grid(settings: list[str]) -> list[dict[str, Any]]:
-    """Return every combination of ``name=a,b,c`` settings."""
+def read_grid(settings: list[str], *, of_windows: bool) -> list[dict[str, Any]]:
+    """Return every combination of ``name=a,b,c``; what shapes windows belongs to ``--embed``, else ``--set``."""
     kinds = {
         field.name: type(getattr(DiarizeOptions(), field.name))
         for field in dataclasses.fields(DiarizeOptions)
@@ -130,6 +132,10 @@ def read_grid(settings: list[str]) -> list[dict[str, Any]]:
     axes = []
     for setting in settings:
         name, values = setting.split("=")
+        if (name in WINDOW_OPTIONS) != of_windows:
+            sys.exit(
+                f"{name} belongs to {'--set' if of_windows else '--embed'}: windows are embedded only once."
+            )
         axes.append([(name, kinds[name](value)) for value in values.split(",")])
     return [dict(combination) for combination in itertools.product(*axes)]
 
@@ -164,13 +170,13 @@ def main() -> None:
     conversations = draw_conversations(
         arguments.conversations, recipe, arguments.corpora, timing, arguments.seed
     )
-    base = dataclasses.replace(DiarizeOptions(), **read_grid(arguments.embed)[0])
+    base = dataclasses.replace(DiarizeOptions(), **read_grid(arguments.embed, of_windows=True)[0])
     prepared = prepare(conversations, get_embedder(bundle), base)
     speech_s = sum(sum(turn.duration_s for turn in c.reference.turns) for c in conversations)
     print(f"{bundle.id}: {len(prepared)} conversations, {speech_s / 60:.1f} min of speech, {arguments.seed=}")
     start, stop, step = (float(part) for part in arguments.thresholds.split(":"))
     tried = []
-    for changes in read_grid(arguments.set):
+    for changes in read_grid(arguments.set, of_windows=False):
         print(f"\n{changes or 'defaults'}\n{Score.HEADER}")
         for threshold in np.arange(start, stop + step / 2, step).tolist():
             found = score(prepared, threshold, dataclasses.replace(base, **changes))

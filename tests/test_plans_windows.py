@@ -7,7 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from voxid.diarize.options import DiarizeOptions
-from voxid.diarize.windows import draw_masks, find_runs, find_stretches, pack_chunks, plan_windows
+from voxid.diarize.windows import (
+    draw_masks,
+    find_runs,
+    find_stretches,
+    pack_chunks,
+    plan_windows,
+    with_margin,
+)
 
 OPTIONS = DiarizeOptions()
 
@@ -83,6 +90,12 @@ def test_a_short_word_borrows_frames() -> None:
     """0.05 s of speech gets a window of 0.2 s; at the end of the recording it grows backwards."""
     assert plan_windows(speak(300, (100, 105)), OPTIONS).bounds.tolist() == [[93, 113]]
     assert plan_windows(speak(300, (295, 300)), OPTIONS).bounds.tolist() == [[280, 300]]
+
+
+def test_margin_reaches_both_sides_of_speech() -> None:
+    """0.15 s is added on either side, cut at the ends of the recording; short pauses close."""
+    spread = with_margin(speak(300, (5, 50), (75, 100), (295, 300)))
+    assert find_runs(spread > 0).tolist() == [[0, 115], [280, 300]]
 
 
 def test_short_words_alone_are_clustered() -> None:

@@ -31,7 +31,8 @@ class DiarizeOptions:
         min_window_speech_s: windows with less speech are left out of the clustering and only assigned
             afterwards. Larger: cleaner clusters, but a speaker of short answers may be missed.
         chunk_s: audio that goes through the graph at once. Larger: more memory. Smaller: worse embeddings,
-            because the mean of each chunk's features is taken away, and the mean of a few seconds is the voice.
+            because the mean of each chunk's features is taken away, and the mean of a few seconds is the voice:
+            equal error rate of pairs of windows 20.3 % at 20 s, 15.8 at 60, 14.2 at 120.
         bridge_s: pauses up to this long do not interrupt a window. Larger: longer windows in hesitant
             speech, but more windows with two voices.
         ahc_threshold: mean cosine (after centring) above which two clusters join. Higher: more speakers;
@@ -60,10 +61,10 @@ class DiarizeOptions:
     chunk_s: float = 120.0
     bridge_s: float = 0.25
     ahc_threshold: float | None = None
-    min_cluster_s: float = 3.0
+    min_cluster_s: float = 6.0
     min_cluster_share: float = 0.1
     max_automatic_speakers: int = 20
-    switch_penalty: float = 0.1
+    switch_penalty: float = 0.05
     resegment_rounds: int = 2
     min_turn_s: float = 0.3
     max_gap_s: float = 0.3

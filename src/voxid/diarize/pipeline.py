@@ -19,7 +19,7 @@ from voxid.diarize.clustering import cluster_windows
 from voxid.diarize.naming import check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.smoothing import decide_cells, draw_turns
-from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
+from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows, with_margin
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S, frame_count
@@ -155,10 +155,11 @@ def embed_recording(
     progress: Callable[[float], None] | None = None,
 ) -> EmbeddedWindows:
     """Return the windows over the speech with their centred embeddings."""
-    windows = plan_windows(recording.speech, options)
+    pooled = with_margin(recording.speech)
+    windows = plan_windows(pooled, options)
     embeddings = embed_windows(
         recording.waveform,
-        recording.speech,
+        pooled,
         windows,
         embedder,
         options,

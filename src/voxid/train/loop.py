@@ -25,6 +25,7 @@ from voxid.train.shards import Shard
 from voxid.train.validation import validate
 
 _FRAMES_PER_S = 100
+_MAX_GRADIENT_NORM = 5.0
 Report = Callable[[dict[str, Any]], None]
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -91,29 +92,12 @@ def train(
     window, began = [], time.monotonic()
     for step, (features, labels) in _prefetch(recipe, crops, first):
         point = schedule(recipe, step)
-        for group in optimizer.param_groups:
-            group["lr"] = point.lr
-        x = torch.from_numpy(features)
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-            z = network(x, x.new_ones(x.shape[0], 1, x.shape[1]))[:, 0]
-        loss = head(z, torch.from_numpy(labels), point.margin)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
-        window.append(loss.item())
+        window.append(_learn(network, head, optimizer, features, labels, point, recipe.bfloat16))
         done = step + 1
         if done % 50 == 0:
             speed = len(window) * point.stage.batch / (time.monotonic() - began)
-            log.write(
-                {
-                    "step": done,
-                    "loss": round(float(np.mean(window)), 4),
-                    "lr": point.lr,
-                    "margin": round(point.margin, 3),
-                    "crops_per_s": round(speed, 1),
-                }
-            )
+            row = {"step": done, "loss": round(float(np.mean(window)), 4), "lr": point.lr}
+            log.write({**row, "margin": round(point.margin, 3), "crops_per_s": round(speed, 1)})
             window, began = [], time.monotonic()
         if done % recipe.checkpoint_every_steps == 0 or done == recipe.total_steps:
             _save(run, recipe, network, head, optimizer, done)
@@ -124,22 +108,52 @@ def train(
     return network.eval()
 
 
+def _learn(
+    network: torch.nn.Module,
+    head: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    point: Point,
+    bfloat16: bool,
+) -> float:
+    """Take one step on fbank (B, T, 80) and labels (B,), and return the loss before it."""
+    for group in optimizer.param_groups:
+        group["lr"] = point.lr
+    x = torch.from_numpy(features)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        z = network(x, x.new_ones(x.shape[0], 1, x.shape[1]))[:, 0]
+    loss = head(z, torch.from_numpy(labels), point.margin)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([*network.parameters(), *head.parameters()], _MAX_GRADIENT_NORM)
+    optimizer.step()
+    return float(loss.item())
+
+
 def _prefetch(recipe: Recipe, crops: Crops, first: int) -> Iterator[tuple[int, Batch]]:
     """Yield (step, batch) from a thread; each step has its own generator, so resuming repeats nothing."""
-    queue: Queue[tuple[int, Batch] | None] = Queue(maxsize=8)
+    queue: Queue[tuple[int, Batch] | Exception | None] = Queue(maxsize=8)
 
     def fill() -> None:
-        for step in range(first, recipe.total_steps):
-            stage = schedule(recipe, step).stage
-            rng = np.random.default_rng([recipe.seed, step])
-            features, labels = crops.draw(stage.batch, int(stage.crop_s * _FRAMES_PER_S), rng)
-            if stage.spec_augment:
-                spec_augment(features, rng)
-            queue.put((step, (features, labels)))
-        queue.put(None)
+        try:
+            for step in range(first, recipe.total_steps):
+                stage = schedule(recipe, step).stage
+                rng = np.random.default_rng([recipe.seed, step])
+                features, labels = crops.draw(stage.batch, int(stage.crop_s * _FRAMES_PER_S), rng)
+                if stage.spec_augment:
+                    spec_augment(features, rng)
+                queue.put((step, (features, labels)))
+            queue.put(None)
+        except (
+            Exception
+        ) as error:  # told where the batches are awaited; a dead thread would let training wait forever
+            queue.put(error)
 
     Thread(target=fill, daemon=True).start()
     while (item := queue.get()) is not None:
+        if isinstance(item, Exception):
+            raise item
         yield item
 
 
