@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from voxid.recognize import Gallery
 
 
-_STAGES = {"speech": (0.0, 0.1), "voices": (0.1, 0.95), "speakers": (0.95, 0.98), "names": (0.98, 1.0)}
-"""Where each stage begins and ends in the whole: measured shares on one hour of talk, rounded."""
+_STAGES = {"speech": (0.0, 0.15), "voices": (0.15, 0.95), "speakers": (0.95, 0.98), "names": (0.98, 1.0)}
+"""Where each stage begins and ends in the whole, after its measured share of one hour of talk."""
 
 
 @dataclass(frozen=True)
