@@ -93,7 +93,7 @@ def run_stages(path: Path) -> dict[str, Any]:
     from voxid.diarize import windows as window_room
     from voxid.diarize.options import DiarizeOptions, SpeakerCount
     from voxid.diarize.pipeline import embed_recording, find_speech, join_windows
-    from voxid.embedding import get_embedder
+    from voxid.embedding import get_embedder, with_margin
     from voxid.features import fbank
 
     bundle, spent = default_bundle(), {}
@@ -108,7 +108,7 @@ def run_stages(path: Path) -> dict[str, Any]:
 
     waveform = timed("decode_s", lambda: load(path))
     recording = timed("vad_s", lambda: find_speech(waveform))
-    plan = window_room.plan_windows(window_room.with_margin(recording.speech), options)
+    plan = window_room.plan_windows(with_margin(recording.speech), options)
     chunks = window_room.pack_chunks(plan, options)
 
     def extract_fbank() -> None:

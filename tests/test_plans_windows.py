@@ -13,8 +13,8 @@ from voxid.diarize.windows import (
     find_stretches,
     pack_chunks,
     plan_windows,
-    with_margin,
 )
+from voxid.embedding import with_margin
 
 OPTIONS = DiarizeOptions()
 

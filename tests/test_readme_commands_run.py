@@ -15,8 +15,9 @@ from voxid.cli.demo import VOICES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What a test must not do: install from a package index.
-NOT_RUN = {"pip install voxid"}
+# The suite does not set up environments or run itself: of make's two targets, what `demo` runs is run here.
+NOT_RUN = {"make test"}
+STANDS_FOR = {"make demo": "voxid demo"}
 
 
 def blocks(language: str) -> list[str]:
@@ -56,7 +57,7 @@ def test_commands_run(recordings: Path) -> None:
     for line in lines:
         if line in NOT_RUN:
             continue
-        program, *arguments = shlex.split(line)
+        program, *arguments = shlex.split(STANDS_FOR.get(line, line))
         assert program == "voxid", f"{line}: this test knows only voxid commands"
         assert main(arguments) == 0, line
     for name in ("meeting.html", "meeting.rttm", "voxid-demo/meeting.svg", "voxid-demo/meeting.html"):

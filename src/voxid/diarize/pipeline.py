@@ -19,8 +19,8 @@ from voxid.diarize.clustering import cluster_windows
 from voxid.diarize.naming import check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.smoothing import decide_cells, draw_turns
-from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows, with_margin
-from voxid.embedding import Embedder, get_embedder
+from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
+from voxid.embedding import Embedder, get_embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S, frame_count
 from voxid.score import center

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from voxid.bundle import BACKEND_FILE, GRAPH_FILE, Bundle, load_bundle, write_card
 from voxid.calibration import fit_calibration
 from voxid.decision import choose_profiles
+from voxid.embedding import MARGIN_FRAMES
 from voxid.errors import CompatibilityError
 from voxid.score import center
 from voxid.train.networks import EmbeddingNetwork
@@ -130,7 +131,7 @@ def export_bundle(
                     "rate_hz": 16_000,
                     "scale": "int16",
                     "mean": "pooled frames",
-                    "margin_frames": 15,
+                    "margin_frames": MARGIN_FRAMES,
                 },
                 "network": asdict(recipe.network),
                 "parameters": sum(p.numel() for p in network.parameters()),
