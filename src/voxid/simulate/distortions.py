@@ -1,0 +1,39 @@
+"""What microphones, rooms and lines do to speech, in plain numpy: each function takes and returns 16 kHz samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Samples", "add_at_snr", "babble", "mu_law"]
+
+Samples = NDArray[np.float32]
+
+
+def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:
+    """Return speech plus noise scaled to ``snr_db``; a shorter noise is repeated. Silent noise changes nothing."""
+    noise = np.resize(noise, speech.shape)
+    noise_power = float(np.mean(noise**2))
+    if noise_power <= 0.0:
+        return speech
+    gain = np.sqrt(float(np.mean(speech**2)) / (noise_power * 10.0 ** (snr_db / 10.0)))
+    return (speech + gain * noise).astype(np.float32)
+
+
+def babble(voices: Sequence[Samples], n_samples: int, rng: np.random.Generator) -> Samples:
+    """Return several voices at equal power on top of each other, each starting at a random place."""
+    total = np.zeros(n_samples, dtype=np.float32)
+    for voice in voices:
+        shifted = np.resize(np.roll(voice, int(rng.integers(0, voice.size))), n_samples)
+        total += shifted / (float(np.sqrt(np.mean(shifted**2))) + 1e-6)
+    return total
+
+
+def mu_law(samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the samples after 8-bit mu-law coding and decoding (ITU-T G.711, mu = 255)."""
+    clipped = np.clip(samples, -1.0, 1.0)
+    coded = np.sign(clipped) * np.log1p(255.0 * np.abs(clipped)) / np.log(256.0)
+    steps = np.rint((coded + 1.0) * 127.5) / 127.5 - 1.0
+    return np.asarray(np.sign(steps) * np.expm1(np.abs(steps) * np.log(256.0)) / 255.0)
