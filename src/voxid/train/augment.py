@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from voxid.simulate.distortions import Samples, add_at_snr, babble, mu_law
