@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import soxr
-from scipy.signal import butter, fftconvolve, sosfilt
+from scipy.signal import butter, fftconvolve, istft, sosfilt, stft
 
 from voxid.simulate.distortions import Samples, add_at_snr, babble, mu_law
 from voxid.train.rooms import random_response
@@ -30,6 +30,30 @@ def change_speed(samples: Samples, speed: float) -> Samples:
     return np.asarray(
         soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ"), dtype=np.float32
     )
+
+
+def shift_formants(samples: Samples, factor: float) -> Samples:
+    """Return the samples with the spectral envelope stretched by ``factor`` in frequency; pitch and tempo stay.
+
+    Above 1 is a shorter vocal tract. The envelope is the cepstrum below 2 ms; 32 ms frames every 8 ms.
+    """
+    if factor == 1.0:
+        return samples
+    n_fft, overlap, lifter = 512, 384, 32
+    padded = np.pad(samples, (0, max(0, n_fft - samples.size)))
+    _, _, spectrum = stft(padded, SAMPLE_RATE_HZ, nperseg=n_fft, noverlap=overlap)
+    cepstrum = np.fft.irfft(np.log(np.abs(spectrum) + 1e-7), axis=0)
+    cepstrum[lifter : n_fft - lifter + 1] = 0.0
+    envelope = np.fft.rfft(cepstrum, axis=0).real
+    place = np.minimum(np.arange(envelope.shape[0]) / factor, envelope.shape[0] - 1.0)
+    low = place.astype(np.int64)
+    high = np.minimum(low + 1, envelope.shape[0] - 1)
+    part = (place - low)[:, None]
+    moved = (1.0 - part) * envelope[low] + part * envelope[high]
+    _, shifted = istft(
+        spectrum * np.exp(moved - envelope), SAMPLE_RATE_HZ, nperseg=n_fft, noverlap=overlap
+    )
+    return np.resize(shifted, samples.shape).astype(np.float32)
 
 
 def coloured_noise(n_samples: int, rng: np.random.Generator) -> Samples:

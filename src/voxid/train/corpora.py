@@ -25,6 +25,7 @@ class Utterance:
     speaker: str
     session: str
     text: str
+    labelled: bool = True
 
 
 Reader = Callable[[Path], Iterator[tuple[Path, str, str, str]]]
@@ -52,7 +53,7 @@ def read_corpus(entry: CorpusEntry, root: Path, reserved: frozenset[str]) -> lis
         )
     folder = root / entry.folder
     rows = [
-        Utterance(path, entry.name, speaker, session, text)
+        Utterance(path, entry.name, speaker, session, text, entry.labelled)
         for path, speaker, session, text in (reader(folder) if folder.is_dir() else ())
         if speaker.split("-", 1)[1] not in reserved
     ]
@@ -138,6 +139,22 @@ def _common_voice(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
             yield path, f"cv-{client}", str(session), sentence
 
 
+def _unlabelled(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """Every audio file that no table of the folder gives a speaker; each is a speaker of its own."""
+    known = {
+        Path(row.get("path") or "").name
+        for table in folder.glob("**/*.tsv")
+        for row in csv.DictReader(
+            table.open(encoding="utf-8", newline=""), delimiter="\t", quoting=csv.QUOTE_NONE
+        )
+        if row.get("client_id")
+    }
+    for suffix in ("wav", "flac", "mp3"):
+        for path in folder.glob(f"**/*.{suffix}"):
+            if path.name not in known and "noise" not in path.parts:
+                yield path, f"un-{path.relative_to(folder)}", "0", path.stem
+
+
 READERS: dict[str, Reader] = {
     "arabic_commands": _arabic_commands,
     "common_voice": _common_voice,
@@ -147,4 +164,5 @@ READERS: dict[str, Reader] = {
     "speech_commands": _speech_commands,
     "speechocean": _speechocean,
     "spoken_digits": _spoken_digits,
+    "unlabelled": _unlabelled,
 }

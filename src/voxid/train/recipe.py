@@ -18,7 +18,8 @@ class CorpusEntry:
     """One corpus of the recipe.
 
     ``reader`` names a function of :mod:`voxid.train.corpora`; ``folder`` is the clone below the corpora root;
-    ``repository`` and ``commit`` say where a stranger gets it.
+    ``repository`` and ``commit`` say where a stranger gets it. Speech that is not ``labelled`` is learnt from by
+    distillation alone. ``weight`` multiplies how often the corpus is drawn.
     """
 
     name: str
@@ -28,6 +29,30 @@ class CorpusEntry:
     commit: str
     licence: str
     held_out_speakers: int = 0
+    labelled: bool = True
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One way in which a voice is altered to make a further speaker; 1 and 1 is the voice as recorded.
+
+    ``speed`` moves tempo, pitch and formants together, ``formant`` the spectral envelope alone.
+    """
+
+    speed: float = 1.0
+    formant: float = 1.0
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A public model whose embeddings are learnt from; ``sha256`` pins the file given to ``voxid train --teacher``.
+
+    ``name`` is ``resemblyzer`` or empty for none; see :mod:`voxid.train.teacher`.
+    """
+
+    name: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +60,8 @@ class Data:
     """Which speech is used, and how much of it a speaker may bring.
 
     ``reserved`` names text files beside the recipe, one speaker id a line, of people who are never read;
-    :func:`load_recipe` replaces the names by the ids.
+    :func:`load_recipe` replaces the names by the ids. Each copy of an utterance is packed once more, distorted, with
+    probability ``augmented_share``. Unlabelled speech is packed as recorded only, besides its distorted version.
     """
 
     corpora: tuple[CorpusEntry, ...]
@@ -45,8 +71,9 @@ class Data:
     min_utterance_s: float = 0.35
     min_utterances: int = 2
     single_utterance_min_s: float = 8.0
-    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
-    augmented_copies: int = 1
+    copies: tuple[Copy, ...] = (Copy(), Copy(speed=0.9), Copy(speed=1.1))
+    augmented_share: float = 1.0
+    teacher: Teacher = field(default_factory=Teacher)
 
 
 @dataclass(frozen=True)
@@ -62,15 +89,29 @@ class Network:
 
 @dataclass(frozen=True)
 class Loss:
-    """Classification loss; see :mod:`voxid.train.losses`. ``margin`` is in radians, ``scale`` multiplies cosines."""
+    """What the embeddings are trained to do; see :mod:`voxid.train.losses`.
+
+    ``scale`` multiplies cosines. A class has ``sub_centres`` centres, of which the nearest counts; the ``top_k``
+    nearest wrong classes are pushed away by ``top_margin`` radians more. Pair losses (``ge2e``, ``triplet``) need
+    ``utterances_per_speaker`` of 2 or more, which then have different texts.
+    """
 
     name: str = "aam"
     scale: float = 30.0
+    sub_centres: int = 1
+    top_k: int = 0
+    top_margin: float = 0.06
+    utterances_per_speaker: int = 1
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the schedule: constant crop length and margin, learning rate from one value to another (cosine)."""
+    """One part of the schedule: constant crop length, learning rate and margin from one value to another.
+
+    ``classify`` and ``distill`` weigh the loss over speakers and the distance to the teacher; ``distort`` is the
+    share of crops distorted anew each time (:mod:`voxid.train.spectra`); from the first step of a stage with
+    ``average`` on, the mean of the weights is kept, and it is what the run returns.
+    """
 
     steps: int
     crop_s: float
@@ -80,11 +121,19 @@ class Stage:
     margin_from: float = 0.0
     margin_to: float = 0.2
     spec_augment: bool = True
+    distort: float = 0.0
+    classify: float = 1.0
+    distill: float = 0.0
+    average: bool = False
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole run."""
+    """A whole run.
+
+    A corpus is drawn with probability proportional to its size (sum over speakers of the root of their speech) to the
+    power of ``balance``: 1 is by size, 0 every corpus alike. ``compile`` runs the step through ``torch.compile``.
+    """
 
     name: str
     data: Data
@@ -93,6 +142,8 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
     seed: int = 17
     weight_decay: float = 0.01
+    balance: float = 1.0
+    compile: bool = False
     bfloat16: bool = False
     validate_every_steps: int = 2000
     checkpoint_every_steps: int = 500

@@ -13,17 +13,18 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxid import audio
-from voxid.errors import InputError
+from voxid.errors import ConfigError, InputError
 from voxid.features import N_MELS, fbank
-from voxid.train.augment import SAMPLE_RATE_HZ, Augmenter, change_speed
+from voxid.train.augment import SAMPLE_RATE_HZ, Augmenter, change_speed, shift_formants
 from voxid.train.corpora import Utterance, read_corpus
-from voxid.train.recipe import Data, Recipe
+from voxid.train.recipe import Copy, Data, Recipe, Teacher
 
 Progress = Callable[[str, int, int], None]
 _BABBLE_VOICES = 400
@@ -31,21 +32,27 @@ _BABBLE_VOICES = 400
 
 @dataclass(frozen=True)
 class Shard:
-    """Packed fbank. ``speaker`` numbers base speakers, ``copy`` numbers speed copies (0 = as recorded)."""
+    """Packed fbank. ``speaker`` numbers base speakers, ``copy`` the altered copies (0 = as recorded).
+
+    Every unlabelled utterance counts as a speaker of its own. ``teacher`` has no columns without a teacher.
+    """
 
     features: NDArray[np.float16]  # (total T, 80), a memory map
     start: NDArray[np.int64]  # (U,) first frame
     frames: NDArray[np.int64]  # (U,) length
     speaker: NDArray[np.int64]  # (U,) index into ``speakers``
-    copy: NDArray[np.int64]  # (U,) index into the recipe's speeds
+    copy: NDArray[np.int64]  # (U,) index into the recipe's copies
     augmented: NDArray[np.bool_]  # (U,)
     session: NDArray[np.str_]  # (U,)
     corpus: NDArray[np.str_]  # (U,)
+    text: NDArray[np.int64]  # (U,) alike for the same words
+    labelled: NDArray[np.bool_]  # (U,)
+    teacher: NDArray[np.float16]  # (U, 256) or (U, 0)
     speakers: tuple[str, ...]
 
     def subset(self, rows: NDArray[np.int64]) -> Shard:
         """Return the shard with only these utterances; speakers keep their numbers."""
-        columns = ("start", "frames", "speaker", "copy", "augmented", "session", "corpus")
+        columns = [name for name in self.__dataclass_fields__ if name not in ("features", "speakers")]
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def frames_of(self, u: int) -> NDArray[np.float16]:
@@ -54,12 +61,12 @@ class Shard:
 
 
 def prepare(
-    recipe: Recipe, corpora_root: Path, cache: Path, progress: Progress, workers: int | None = None
+    recipe: Recipe, corpora_root: Path, cache: Path, progress: Progress, teacher: Path | None = None
 ) -> tuple[Shard, Shard]:
     """Return (training shard, held-out shard), packing them first unless the cache already has this very recipe's.
 
     Raises:
-        ConfigError: a corpus is missing.
+        ConfigError: a corpus is missing, or the recipe's teacher (``teacher_missing``).
         InputError: ``no_training_speech`` when nothing usable is left.
     """
     key = hashlib.sha256(json.dumps([asdict(recipe.data), recipe.seed], sort_keys=True).encode()).hexdigest()[
@@ -73,10 +80,13 @@ def prepare(
                 "no_training_speech",
                 "no speaker has enough speech for this recipe; lower data.min_utterances or add corpora.",
             )
-        workers = workers or os.cpu_count() or 1
-        pack(training, recipe.data, recipe.seed, folder / "train", progress, workers)
-        plain = Data(corpora=recipe.data.corpora, max_utterance_s=30.0, speeds=(1.0,), augmented_copies=0)
-        pack(held_out, plain, recipe.seed + 1, folder / "held_out", progress, workers)
+        if recipe.data.teacher.name and teacher is None:
+            raise ConfigError(
+                "teacher_missing", f"the recipe learns from {recipe.data.teacher.name}; give it by --teacher."
+            )
+        pack(training, recipe.data, recipe.seed, folder / "train", progress, teacher)
+        plain = Data(corpora=recipe.data.corpora, max_utterance_s=30.0, copies=(Copy(),), augmented_share=0.0)
+        pack(held_out, plain, recipe.seed + 1, folder / "held_out", progress)
     return open_shard(folder / "train"), open_shard(folder / "held_out")
 
 
@@ -119,50 +129,58 @@ def trim(samples: NDArray[np.float32], floor_db: float = 35.0) -> NDArray[np.flo
 
 
 def pack(
-    rows: list[Utterance], data: Data, seed: int, folder: Path, progress: Progress, workers: int
+    rows: list[Utterance], data: Data, seed: int, folder: Path, progress: Progress, teacher: Path | None = None
 ) -> None:
     """Write one shard; duplicates, unreadable, too short and surplus utterances are left out and counted."""
     folder.mkdir(parents=True, exist_ok=True)
-    voices = _babble_pool(rows, seed) if data.augmented_copies else []
     by_speaker: dict[str, list[Utterance]] = defaultdict(list)
     for row in rows:
         by_speaker[row.speaker].append(row)
     jobs = [(by_speaker[s], data, seed + i) for i, s in enumerate(sorted(by_speaker))]
-    meta: list[tuple[int, int, str, int, bool, str, str]] = []
+    voices = _babble_pool(rows, seed) if data.augmented_share else []
+    packed: list[Packed] = []
     left_out: Counter[str] = Counter()
-    position = 0
     context = multiprocessing.get_context("fork")
     with (
         (folder / "features.f16.part").open("wb") as out,
-        context.Pool(workers, _start_worker, (voices, seed)) as pool,
+        context.Pool(os.cpu_count() or 1, _start_worker, (voices, seed, data.teacher, teacher)) as pool,
     ):
-        for done, (items, skipped) in enumerate(pool.imap(_pack_speaker, jobs, chunksize=4), start=1):
+        for done, (items, frames, skipped) in enumerate(
+            pool.imap(_pack_speaker, jobs, chunksize=4), start=1
+        ):
             left_out.update(skipped)
-            for frames, speaker, copy, augmented, session, corpus in items:
-                out.write(frames.tobytes())
-                meta.append((position, frames.shape[0], speaker, copy, augmented, session, corpus))
-                position += frames.shape[0]
+            packed.extend(items)
+            for block in frames:
+                out.write(block.tobytes())
             progress(folder.name, done, len(jobs))
-    if not meta:
+    if not packed:
         raise InputError(
             "no_training_speech", f"none of {len(rows)} utterances was usable: {dict(left_out)}."
         )
     (folder / "features.f16.part").replace(folder / "features.f16")
-    columns = list(zip(*meta, strict=True))
-    speakers = sorted(set(columns[2]))
-    number = {name: i for i, name in enumerate(speakers)}
     (folder / "left_out.json").write_text(
         json.dumps(dict(sorted(left_out.items())), indent=1) + "\n", encoding="utf-8"
     )
+    _write_index(packed, folder)
+
+
+def _write_index(packed: list[Packed], folder: Path) -> None:
+    speakers = sorted({item.row.speaker for item in packed})
+    number = {name: i for i, name in enumerate(speakers)}
+    texts = {text: i for i, text in enumerate(sorted({item.row.text for item in packed}))}
+    frames = np.array([item.frames for item in packed], np.int64)
     np.savez(
         folder / "index.npz",
-        start=np.array(columns[0], np.int64),
-        frames=np.array(columns[1], np.int64),
-        speaker=np.array([number[s] for s in columns[2]], np.int64),
-        copy=np.array(columns[3], np.int64),
-        augmented=np.array(columns[4], np.bool_),
-        session=np.array(columns[5], np.str_),
-        corpus=np.array(columns[6], np.str_),
+        start=np.concatenate([[0], np.cumsum(frames)[:-1]]),
+        frames=frames,
+        speaker=np.array([number[item.row.speaker] for item in packed], np.int64),
+        copy=np.array([item.copy for item in packed], np.int64),
+        augmented=np.array([item.augmented for item in packed], np.bool_),
+        session=np.array([item.row.session for item in packed], np.str_),
+        corpus=np.array([item.row.corpus for item in packed], np.str_),
+        text=np.array([texts[item.row.text] for item in packed], np.int64),
+        labelled=np.array([item.row.labelled for item in packed], np.bool_),
+        teacher=np.stack([item.teacher for item in packed]),
         speakers=np.array(speakers, np.str_),
     )
 
@@ -176,12 +194,31 @@ def open_shard(folder: Path) -> Shard:
     return Shard(features=features, speakers=speakers, **columns)
 
 
+@dataclass(frozen=True)
+class Packed:
+    """What the index keeps of one packed utterance."""
+
+    row: Utterance
+    frames: int
+    copy: int
+    augmented: bool
+    teacher: NDArray[np.float16]  # (256,) or (0,)
+
+
 _worker_augmenter: Augmenter | None = None
+_worker_teach: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
 
 
-def _start_worker(voices: list[NDArray[np.float32]], seed: int) -> None:
-    global _worker_augmenter
+def _start_worker(voices: list[NDArray[np.float32]], seed: int, teacher: Teacher, file: Path | None) -> None:
+    global _worker_augmenter, _worker_teach
     _worker_augmenter = Augmenter.simulate(voices, np.random.default_rng(seed)) if voices else None
+    if teacher.name and file is not None:
+        import torch
+
+        from voxid.train.teacher import load_teacher, teach
+
+        torch.set_num_threads(1)
+        _worker_teach = partial(teach, load_teacher(file, teacher.sha256))
 
 
 def _babble_pool(rows: list[Utterance], seed: int) -> list[NDArray[np.float32]]:
@@ -197,34 +234,34 @@ def _babble_pool(rows: list[Utterance], seed: int) -> list[NDArray[np.float32]]:
     return [voice for voice in pool if voice.size > SAMPLE_RATE_HZ // 2]
 
 
-Packed = tuple[NDArray[np.float16], str, int, bool, str, str]
-
-
-def _pack_speaker(job: tuple[list[Utterance], Data, int]) -> tuple[list[Packed], Counter[str]]:
-    """Return the packed utterances of one speaker and why others were left out."""
+def _pack_speaker(
+    job: tuple[list[Utterance], Data, int],
+) -> tuple[list[Packed], list[NDArray[np.float16]], Counter[str]]:
+    """Return the packed utterances of one speaker, their frames and why others were left out."""
     rows, data, seed = job
     rng = np.random.default_rng(seed)
-    kept: list[tuple[Utterance, NDArray[np.float32]]] = []
     skipped: Counter[str] = Counter()
-    for row, samples in _usable(rows, data, rng, skipped):
-        kept.append((row, samples))
+    kept = list(_usable(rows, data, rng, skipped))
     speech_s = sum(samples.size for _, samples in kept) / SAMPLE_RATE_HZ
-    if len(kept) < data.min_utterances and speech_s < data.single_utterance_min_s:
+    lonely = len(kept) < data.min_utterances and speech_s < data.single_utterance_min_s
+    if lonely and rows[0].labelled:
         skipped["speaker_with_too_little_speech"] += len(kept)
-        return [], skipped
+        return [], [], skipped
     items: list[Packed] = []
+    frames: list[NDArray[np.float16]] = []
     for row, samples in kept:
-        for copy, speed in enumerate(data.speeds):
-            fast = change_speed(samples, speed)
-            items.append((fbank(fast).astype(np.float16), row.speaker, copy, False, row.session, row.corpus))
-            for _ in range(data.augmented_copies):
-                if _worker_augmenter is None:
-                    raise InputError(
-                        "no_training_speech", "there is no speech to make babble from; check the corpora."
-                    )
-                heard = fbank(_worker_augmenter(fast, rng)).astype(np.float16)
-                items.append((heard, row.speaker, copy, True, row.session, row.corpus))
-    return items, skipped
+        for number, copy in enumerate(data.copies if row.labelled else data.copies[:1]):
+            altered = shift_formants(change_speed(samples, copy.speed), copy.formant)
+            taught = np.zeros(0) if _worker_teach is None else _worker_teach(altered)
+            heard = [altered]
+            if _worker_augmenter is not None and rng.random() < data.augmented_share:
+                heard.append(_worker_augmenter(altered, rng))
+            for augmented, voice in enumerate(heard):
+                frames.append(fbank(voice).astype(np.float16))
+                items.append(
+                    Packed(row, frames[-1].shape[0], number, bool(augmented), taught.astype(np.float16))
+                )
+    return items, frames, skipped
 
 
 def _usable(
