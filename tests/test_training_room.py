@@ -12,6 +12,8 @@ import soundfile
 pytest.importorskip("torch", reason="needs the train extra: pip install 'voxid[train]'")
 pytest.importorskip("yaml", reason="needs the train extra: pip install 'voxid[train]'")
 
+import onnx
+import onnx.numpy_helper
 import torch
 
 from voxid.audio import load
@@ -219,6 +221,21 @@ def test_unknown_parts_are_refused() -> None:
         build_network(Network("resnet"))
     with pytest.raises(ConfigError, match=r"loss.name is 'triplet'"):
         build_loss(Loss("triplet"), 8, 5)
+
+
+def test_the_graph_keeps_the_names_of_the_parameters(tmp_path: Path) -> None:
+    """A bundle can be turned back into the network it came from: every parameter stands in it under its name."""
+    torch.manual_seed(1)
+    network = build_network(Network("ecapa", 16, 24, 8)).eval()
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.is_floating_point():  # equal tensors would be stored once
+            tensor.data.add_(0.01 * torch.rand_like(tensor))
+    assert export_graph(network, tmp_path / "model.onnx") <= 1e-4
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    found = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    for name, tensor in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            np.testing.assert_array_equal(found[name], tensor.numpy(), err_msg=name)
 
 
 def test_schedule_follows_the_recipe() -> None:
