@@ -1,8 +1,11 @@
 """A model bundle on disk: everything a score depends on, in one folder, hash-checked.
 
     model.onnx       the graph: fbank (B, T, 80), weights (B, K, T) -> embeddings (B, K, D)
-    backend.npz      mean (D,) of the training speakers' unit embeddings
-    card.json        name, licence, training speech, results, calibration, thresholds, SHA-256 of the other files
+    backend.npz      mean (D,) of the training speakers' unit embeddings; where the scoring needs them also
+                     cohort (N, D) float16, one raw unit embedding per training speaker, and the PLDA's
+                     plda_mean (D,), plda_transform (D', D), plda_between (D',)
+    card.json        name, licence, training speech, results, scoring, calibration, thresholds, SHA-256 of the
+                     other files
 
 A bundle's id is its name and the beginning of a hash over card and files: whatever changes a score changes the id,
 and templates of different ids are never compared.
@@ -12,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.backend import COSINE, Backend, Scoring
 from voxid.calibration import Calibration
 from voxid.decision import ThresholdProfile
 from voxid.errors import CompatibilityError, InputError
+from voxid.plda import Plda
+from voxid.score import center
 
 FORMAT_VERSION = 1
 GRAPH_FILE = "model.onnx"
@@ -46,6 +53,14 @@ class Bundle:
     profiles: dict[str, ThresholdProfile]
     card: dict[str, Any] = field(repr=False)
     graph: bytes = field(repr=False)
+    scoring: Scoring = COSINE
+    cohort: NDArray[np.float32] | None = field(default=None, repr=False)
+    plda: Plda | None = field(default=None, repr=False)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What turns embeddings into scores and LLRs."""
+        return Backend(self.mean, self.calibration, self.scoring, self.cohort, self.plda)
 
     def profile(self, name: str) -> ThresholdProfile:
         """Return a threshold profile by name.
@@ -74,8 +89,10 @@ def load_bundle(path: str | Path) -> Bundle:
     contents = {name: _checked_bytes(path, name, digest) for name, digest in card["sha256"].items()}
     try:
         with np.load(path / BACKEND_FILE, allow_pickle=False) as backend:
-            mean = np.asarray(backend["mean"], dtype=np.float32)
-        calibration = Calibration(**card["calibration"])
+            arrays = {name: backend[name] for name in backend.files}
+        mean = np.asarray(arrays["mean"], dtype=np.float32)
+        calibration = Calibration.from_dict(card["calibration"])
+        scoring = Scoring(**card.get("scoring", {}))
         profiles = {p["name"]: ThresholdProfile(**p) for p in card["profiles"]}
         dim, name, graph = int(card["dim"]), str(card["name"]), contents[GRAPH_FILE]
     except (KeyError, TypeError, ValueError, OSError) as error:
@@ -86,7 +103,17 @@ def load_bundle(path: str | Path) -> Bundle:
         raise CompatibilityError(
             "bundle_invalid", f"{path / BACKEND_FILE} holds a mean of shape {mean.shape}, expected ({dim},)."
         )
-    return Bundle(name, bundle_id(card), path, dim, mean, calibration, profiles, card, graph)
+    cohort, plda = _cohort(arrays, mean, path), _plda(arrays, dim, path)
+    bundle = Bundle(
+        name, bundle_id(card), path, dim, mean, calibration, profiles, card, graph, scoring, cohort, plda
+    )
+    try:
+        bundle.backend  # noqa: B018  # checks that all its parts are there, now rather than at the first score
+    except ValueError as error:
+        raise CompatibilityError(
+            "bundle_invalid", f"the bundle at {path} lacks {error}; get the bundle again."
+        ) from error
+    return bundle
 
 
 @cache
@@ -102,8 +129,9 @@ def installed_bundles() -> list[Path]:
 
 
 def bundle_id(card: dict[str, Any]) -> str:
-    """Return ``name@hash``, where the hash covers the files and the calibration: all that scores depend on."""
-    scored = {key: card[key] for key in ("sha256", "calibration", "input", "dim")}
+    """Return ``name@hash``, where the hash covers files, scoring and calibration: all that scores depend on."""
+    keys = ("sha256", "calibration", "input", "dim", *(key for key in ("scoring",) if key in card))
+    scored = {key: card[key] for key in keys}
     return f"{card['name']}@{hashlib.sha256(json.dumps(scored, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
@@ -153,6 +181,38 @@ def _read_card(path: Path) -> dict[str, Any]:
             "bundle_invalid", f"{file} lacks hashes, calibration, input, dim or name; get the bundle again."
         )
     return dict(card)
+
+
+def _cohort(
+    arrays: Mapping[str, NDArray[Any]], mean: NDArray[np.float32], path: Path
+) -> NDArray[np.float32] | None:
+    """Return the cohort (N, D), centred, unit length; None where the bundle has none."""
+    if "cohort" not in arrays:
+        return None
+    stored = np.asarray(arrays["cohort"], dtype=np.float32)
+    if stored.ndim != 2 or stored.shape[1] != mean.size or not stored.size or not np.isfinite(stored).all():
+        raise CompatibilityError(
+            "bundle_invalid",
+            f"{path / BACKEND_FILE} holds a cohort of shape {stored.shape}, expected finite (N, {mean.size}).",
+        )
+    return center(stored, mean)
+
+
+def _plda(arrays: Mapping[str, NDArray[Any]], dim: int, path: Path) -> Plda | None:
+    names = ("plda_mean", "plda_transform", "plda_between")
+    if not any(name in arrays for name in names):
+        return None
+    found = {name: np.asarray(arrays[name], dtype=np.float64) for name in names if name in arrays}
+    shapes = [found[name].shape for name in names if name in found]
+    kept = found["plda_between"].shape[0] if found.get("plda_between", np.zeros(())).ndim == 1 else 0
+    sound = kept > 0 and all(np.isfinite(values).all() for values in found.values())
+    if not sound or shapes != [(dim,), (kept, dim), (kept,)] or (found["plda_between"] < 0).any():
+        raise CompatibilityError(
+            "bundle_invalid",
+            f"{path / BACKEND_FILE} holds a PLDA of shapes {shapes}, expected finite ({dim},), (K, {dim}) and (K,) "
+            "with no variance below 0.",
+        )
+    return Plda(*(found[name] for name in names))
 
 
 def _checked_bytes(path: Path, name: str, digest: str) -> bytes:

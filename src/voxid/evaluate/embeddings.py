@@ -1,6 +1,7 @@
 """Embeddings of the utterances of a trial list: computed once, cached, or read from a file.
 
-The cache is one ``.npz`` per bundle, keyed by the hash of the audio and by how it was pooled. It is only a
+The cache is one ``.npz`` per bundle, keyed by the hash of the audio and by how it was pooled; beside each vector
+stands the quality of the speech it was made from. It is only a
 cache: a damaged or foreign file is thrown away and rebuilt.
 """
 
@@ -11,17 +12,18 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import load
+from voxid.backend import NOT_MEASURED, Quality
 from voxid.bundle import Bundle
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
-from voxid.speech import VadOptions, detect_speech
+from voxid.speech import VadOptions, detect_speech, measure_quality
 
 Vector = NDArray[np.float32]
 Embed = Callable[[str], Vector]
@@ -51,6 +53,7 @@ class EmbeddingCache:
         self.dim = dim
         self.rebuilt = False
         self._changed = False
+        self._qualities: dict[str, Quality] = {}
         self._vectors = self._read()
 
     def __len__(self) -> int:
@@ -60,9 +63,14 @@ class EmbeddingCache:
         """Return the embedding stored under ``key``, or None."""
         return self._vectors.get(key)
 
-    def put(self, key: str, vector: Vector) -> None:
-        """Remember ``vector`` (D,) under ``key`` until ``save``."""
+    def quality(self, key: str) -> Quality:
+        """Return the quality of the speech behind the embedding stored under ``key``."""
+        return self._qualities.get(key, NOT_MEASURED)
+
+    def put(self, key: str, vector: Vector, quality: Quality = NOT_MEASURED) -> None:
+        """Remember ``vector`` (D,) and the quality of its speech under ``key`` until ``save``."""
         self._vectors[key] = np.asarray(vector, dtype=np.float32)
+        self._qualities[key] = quality
         self._changed = True
 
     def save(self) -> None:
@@ -80,7 +88,10 @@ class EmbeddingCache:
             try:
                 with os.fdopen(handle, "wb") as file:
                     np.savez(
-                        file, keys=np.asarray(keys), vectors=np.stack([self._vectors[key] for key in keys])
+                        file,
+                        keys=np.asarray(keys),
+                        vectors=np.stack([self._vectors[key] for key in keys]),
+                        qualities=np.array([astuple(self._qualities[key]) for key in keys], dtype=np.float64),
                     )
                 os.replace(unfinished, self.path)
             except BaseException:
@@ -101,16 +112,19 @@ class EmbeddingCache:
             if self.path.stat().st_size > MAX_CACHE_BYTES:
                 raise ValueError("too large")
             with np.load(self.path, allow_pickle=False) as stored:
-                keys, vectors = stored["keys"], stored["vectors"]
+                keys, vectors, qualities = stored["keys"], stored["vectors"], stored["qualities"]
             sound = (
                 keys.ndim == 1
                 and keys.dtype.kind == "U"
                 and vectors.dtype == np.float32
                 and vectors.shape == (len(keys), self.dim)
+                and qualities.shape == (len(keys), len(fields(Quality)))
                 and bool(np.all(np.isfinite(vectors)))
             )
             if not sound:
                 raise ValueError("not a cache of this bundle")
+            known = [[None if np.isnan(value) else value for value in row] for row in qualities.tolist()]
+            self._qualities = {key: Quality(*row) for key, row in zip(keys.tolist(), known, strict=True)}
             return dict(zip(keys.tolist(), vectors, strict=True))
         except Exception:  # zipfile and numpy raise a dozen unrelated classes on damaged bytes
             self.rebuilt = True
@@ -127,12 +141,14 @@ class BundleEmbedder:
         cache: where embeddings are kept between runs; None computes every time.
         without_speech: paths in which no speech was found; they were embedded whole, because every trial
             of a list needs a score, and the report counts them.
+        qualities: path -> quality of the speech in it, of every utterance embedded so far.
     """
 
     bundle: Bundle
     audio_root: Path
     cache: EmbeddingCache | None = None
     without_speech: list[str] = field(default_factory=list)
+    qualities: dict[str, Quality] = field(default_factory=dict)
 
     def __call__(self, path: str) -> Vector:
         """Return the embedding (D,) of the speech in ``audio_root / path``.
@@ -144,7 +160,8 @@ class BundleEmbedder:
         file_hash = _file_sha256(source)
         for pooled in (_SPEECH, _WHOLE):
             known = self.cache.get(f"{file_hash}:{pooled}") if self.cache is not None else None
-            if known is not None:
+            if self.cache is not None and known is not None:
+                self.qualities[path] = self.cache.quality(f"{file_hash}:{pooled}")
                 if pooled == _WHOLE:
                     self.without_speech.append(path)
                 return known
@@ -154,8 +171,9 @@ class BundleEmbedder:
         if not regions:
             self.without_speech.append(path)
         vector = embedder.embed(waveform, regions or None)
+        self.qualities[path] = Quality.of(measure_quality(waveform, regions))
         if self.cache is not None:
-            self.cache.put(f"{file_hash}:{_SPEECH if regions else _WHOLE}", vector)
+            self.cache.put(f"{file_hash}:{_SPEECH if regions else _WHOLE}", vector, self.qualities[path])
         return vector
 
 
