@@ -50,9 +50,7 @@ def shift_formants(samples: Samples, factor: float) -> Samples:
     high = np.minimum(low + 1, envelope.shape[0] - 1)
     part = (place - low)[:, None]
     moved = (1.0 - part) * envelope[low] + part * envelope[high]
-    _, shifted = istft(
-        spectrum * np.exp(moved - envelope), SAMPLE_RATE_HZ, nperseg=n_fft, noverlap=overlap
-    )
+    _, shifted = istft(spectrum * np.exp(moved - envelope), SAMPLE_RATE_HZ, nperseg=n_fft, noverlap=overlap)
     return np.resize(shifted, samples.shape).astype(np.float32)
 
 

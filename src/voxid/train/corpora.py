@@ -99,6 +99,19 @@ def _librispeech_chapters(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
         yield path, f"ls-{path.parent.parent.name}", path.parent.name, path.stem
 
 
+def _librispeech(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """LibriSpeech's own layout anywhere below the folder, but for test-other, whose readers are for evaluation."""
+    for path in folder.glob("**/*.flac"):
+        name = re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem)
+        if name and "test-other" not in path.parts:
+            yield path, f"ls-{name[1]}", name[2], path.stem
+
+
+def _alphanumeric(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+    for path in folder.glob("audio_data/*/*.wav"):
+        yield path, f"alnum-{path.stem}", "0", f"{path.parent.name} {path.stem}"
+
+
 def _dspspeech(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
     for path in folder.glob("speech_data/*/*.wav"):
         yield path, f"dsp-{path.parent.name}", "0", path.stem.split("-")[1] if "-" in path.stem else path.stem
@@ -156,9 +169,11 @@ def _unlabelled(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
 
 
 READERS: dict[str, Reader] = {
+    "alphanumeric": _alphanumeric,
     "arabic_commands": _arabic_commands,
     "common_voice": _common_voice,
     "dspspeech": _dspspeech,
+    "librispeech": _librispeech,
     "librispeech_chapters": _librispeech_chapters,
     "librispeech_excerpts": _librispeech_excerpts,
     "speech_commands": _speech_commands,

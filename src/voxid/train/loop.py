@@ -10,24 +10,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from voxid.errors import CompatibilityError
-from voxid.train.losses import build_loss
+from voxid.errors import CompatibilityError, ConfigError
+from voxid.train.losses import DistillationLoss, build_loss
 from voxid.train.networks import EmbeddingNetwork, build_network
 from voxid.train.recipe import Recipe, Stage
-from voxid.train.sampler import Crops, spec_augment
+from voxid.train.sampler import Batch, Crops
 from voxid.train.shards import Shard
+from voxid.train.spectra import blank, distort
 from voxid.train.validation import validate
+from voxid.train.world import World
 
 _FRAMES_PER_S = 100
 _MAX_GRADIENT_NORM = 5.0
+CHECKPOINT_FILE = "checkpoint.pt"
 Report = Callable[[dict[str, Any]], None]
-Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,37 @@ def schedule(recipe: Recipe, step: int) -> Point:
     return Point(stage, lr * warm, stage.margin_from + (stage.margin_to - stage.margin_from) * done)
 
 
+class Objective(nn.Module):
+    """Network, loss over speakers and distance to the teacher as one module, so that DDP sees one step."""
+
+    def __init__(self, recipe: Recipe, crops: Crops, teacher_dim: int) -> None:
+        super().__init__()
+        self.network = build_network(recipe.network)
+        self.classify = build_loss(recipe.loss, recipe.network.embedding, crops.classes)
+        self.distill = DistillationLoss(recipe.network.embedding, teacher_dim) if teacher_dim else None
+        # Only the method is compiled: validation, whose lengths all differ, goes on calling the module itself.
+        self._run: Callable[[Tensor, Tensor], Tensor] = (
+            torch.compile(self.network.forward) if recipe.compile else self.network
+        )
+
+    def forward(self, x: Tensor, label: Tensor, teacher: Tensor, point: Point) -> Tensor:
+        """x (B, T, 80), label (B,) with -1 for unlabelled, teacher (B, 256) -> scalar."""
+        z = self._run(x, x.new_ones(x.shape[0], 1, x.shape[1]))[:, 0]
+        loss = 0.0 * z.float().sum()
+        if point.stage.classify:
+            known = label >= 0
+            loss = loss + point.stage.classify * self.classify(z[known], label[known], point.margin)
+        if point.stage.distill and self.distill is not None:
+            loss = loss + point.stage.distill * self.distill(z, teacher)
+        return loss
+
+
 def train(
     recipe: Recipe, training: Shard, held_out: Shard, run: Path, report: Report, resume: bool = True
 ) -> EmbeddingNetwork:
     """Return the trained network, in evaluation mode.
+
+    Under ``torchrun`` every process takes its share of each batch, and the first one validates, logs and saves.
 
     Args:
         recipe: what to do.
@@ -70,68 +100,45 @@ def train(
 
     Raises:
         CompatibilityError: ``checkpoint_of_another_recipe`` when the checkpoint was made by another recipe.
+        ConfigError: ``recipe_invalid`` when a stage distills and the packed speech has no teacher.
     """
+    world = World.join()
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    crops = Crops.of(training)
-    network = build_network(recipe.network)
-    head = build_loss(recipe.loss, recipe.network.embedding, crops.classes)
-    parameters = [*network.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=recipe.weight_decay)
-    first = _resume(run, recipe, network, head, optimizer) if resume else 0
-    log = _Log(run / "log.jsonl", report, keep=first > 0)
-    log.write(
-        {
-            "recipe": recipe.name,
-            "from_step": first,
-            "classes": crops.classes,
-            "utterances": int(training.start.size),
-        }
-    )
-    network.train()
+    crops = Crops(training, {c.name: c.weight for c in recipe.data.corpora}, recipe.balance)
+    if any(stage.distill for stage in recipe.stages) and not training.teacher.shape[1]:
+        raise ConfigError("recipe_invalid", "a stage distills, but data.teacher names no teacher.")
+    state = Training.start(recipe, crops, training.teacher.shape[1], world)
+    first = state.load(run / CHECKPOINT_FILE) if resume else 0
+    step_loss = world.wrap(state.objective)
+    log = _Log(run / "log.jsonl", report if world.rank == 0 else lambda row: None, keep=first > 0)
+    if world.rank == 0:
+        sizes = {"classes": crops.classes, "utterances": int(training.start.size)}
+        log.write({"recipe": recipe.name, "from_step": first, **sizes})
     window, began = [], time.monotonic()
-    for step, (features, labels) in _prefetch(recipe, crops, first):
+    for step, batch in _prefetch(recipe, crops, first, world):
         point = schedule(recipe, step)
-        window.append(_learn(network, head, optimizer, features, labels, point, recipe.bfloat16))
+        window.append(state.learn(step_loss, batch, point))
         done = step + 1
+        last = done == recipe.total_steps
+        if world.rank:
+            continue
         if done % 50 == 0:
             speed = len(window) * point.stage.batch / (time.monotonic() - began)
             row = {"step": done, "loss": round(float(np.mean(window)), 4), "lr": point.lr}
             log.write({**row, "margin": round(point.margin, 3), "crops_per_s": round(speed, 1)})
             window, began = [], time.monotonic()
-        if done % recipe.checkpoint_every_steps == 0 or done == recipe.total_steps:
-            _save(run, recipe, network, head, optimizer, done)
-        if done % recipe.validate_every_steps == 0 or done == recipe.total_steps:
-            log.write({"step": done, "held_out_eer": validate(network, held_out)})
-            network.train()
+        if done % recipe.checkpoint_every_steps == 0 or last:
+            state.save(run / CHECKPOINT_FILE, done)
+        if done % recipe.validate_every_steps == 0 or last:
+            log.write({"step": done, "held_out_eer": validate(state.result(), held_out)})
+            state.objective.train()
             began = time.monotonic()
-    return network.eval()
+    world.leave()
+    return state.result().cpu()
 
 
-def _learn(
-    network: torch.nn.Module,
-    head: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    point: Point,
-    bfloat16: bool,
-) -> float:
-    """Take one step on fbank (B, T, 80) and labels (B,), and return the loss before it."""
-    for group in optimizer.param_groups:
-        group["lr"] = point.lr
-    x = torch.from_numpy(features)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        z = network(x, x.new_ones(x.shape[0], 1, x.shape[1]))[:, 0]
-    loss = head(z, torch.from_numpy(labels), point.margin)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_([*network.parameters(), *head.parameters()], _MAX_GRADIENT_NORM)
-    optimizer.step()
-    return float(loss.item())
-
-
-def _prefetch(recipe: Recipe, crops: Crops, first: int) -> Iterator[tuple[int, Batch]]:
+def _prefetch(recipe: Recipe, crops: Crops, first: int, world: World) -> Iterator[tuple[int, Batch]]:
     """Yield (step, batch) from a thread; each step has its own generator, so resuming repeats nothing."""
     queue: Queue[tuple[int, Batch] | Exception | None] = Queue(maxsize=8)
 
@@ -139,11 +146,16 @@ def _prefetch(recipe: Recipe, crops: Crops, first: int) -> Iterator[tuple[int, B
         try:
             for step in range(first, recipe.total_steps):
                 stage = schedule(recipe, step).stage
-                rng = np.random.default_rng([recipe.seed, step])
-                features, labels = crops.draw(stage.batch, int(stage.crop_s * _FRAMES_PER_S), rng)
+                rng = np.random.default_rng([recipe.seed, step, world.rank])
+                count = stage.batch // world.size
+                n_frames = int(stage.crop_s * _FRAMES_PER_S)
+                batch = crops.draw(count, n_frames, rng, recipe.loss.utterances_per_speaker)
+                if stage.distort:
+                    distort(batch.features, stage.distort, rng)
+                batch.features[...] -= batch.features.mean(axis=1, keepdims=True)
                 if stage.spec_augment:
-                    spec_augment(features, rng)
-                queue.put((step, (features, labels)))
+                    blank(batch.features, rng)
+                queue.put((step, batch))
             queue.put(None)
         except (
             Exception
@@ -157,50 +169,81 @@ def _prefetch(recipe: Recipe, crops: Crops, first: int) -> Iterator[tuple[int, B
         yield item
 
 
+@dataclass
+class Training:
+    """What a checkpoint holds: objective, optimizer and the mean of the weights since averaging began."""
+
+    recipe: Recipe
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    device: torch.device
+
+    @classmethod
+    def start(cls, recipe: Recipe, crops: Crops, teacher_dim: int, world: World) -> Training:
+        """Return a fresh state, the weights drawn from torch's seed."""
+        objective = Objective(recipe, crops, teacher_dim).to(world.device).train()
+        optimizer = torch.optim.AdamW(
+            objective.parameters(), lr=1e-3, weight_decay=recipe.weight_decay, fused=True
+        )
+        average = AveragedModel(objective.network, use_buffers=True)
+        return cls(recipe, objective, optimizer, average, world.device)
+
+    def learn(self, step_loss: nn.Module, batch: Batch, point: Point) -> float:
+        """Take one step and return the loss before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = point.lr
+        x, label, teacher = (
+            torch.from_numpy(part).to(self.device) for part in (batch.features, batch.label, batch.teacher)
+        )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            loss = step_loss(x, label, teacher, point)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.objective.parameters(), _MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        if point.stage.average:
+            self.average.update_parameters(self.objective.network)
+        return float(loss.item())
+
+    def result(self) -> EmbeddingNetwork:
+        """Return the averaged network once averaging has begun, the present one before, in evaluation mode."""
+        network = self.average.module if int(self.average.n_averaged) else self.objective.network
+        return cast(EmbeddingNetwork, network.eval())
+
+    def save(self, file: Path, step: int) -> None:
+        """Write the checkpoint, all or nothing."""
+        state = {
+            "identity": _identity(self.recipe),
+            "step": step,
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict(),
+        }
+        part = file.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(file)
+
+    def load(self, file: Path) -> int:
+        """Take over a checkpoint and return its step, 0 when there is none."""
+        if not file.is_file():
+            return 0
+        state = torch.load(file, weights_only=True, map_location=self.device)
+        if state["identity"] != _identity(self.recipe):
+            raise CompatibilityError(
+                "checkpoint_of_another_recipe",
+                f"{file} was made by another recipe (name, network, loss or seed differ); "
+                "give another run folder or delete it.",
+            )
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load_state_dict(state["average"])
+        return int(state["step"])
+
+
 def _identity(recipe: Recipe) -> str:
     """The parts of a recipe that a checkpoint must agree with; the schedule may be changed between resumptions."""
     return json.dumps([recipe.name, asdict(recipe.network), asdict(recipe.loss), recipe.seed], sort_keys=True)
-
-
-def _save(
-    run: Path,
-    recipe: Recipe,
-    network: torch.nn.Module,
-    head: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    state = {
-        "identity": _identity(recipe),
-        "step": step,
-        "network": network.state_dict(),
-        "head": head.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    torch.save(state, run / "checkpoint.pt.part")
-    (run / "checkpoint.pt.part").replace(run / "checkpoint.pt")
-
-
-def _resume(
-    run: Path,
-    recipe: Recipe,
-    network: torch.nn.Module,
-    head: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> int:
-    if not (run / "checkpoint.pt").is_file():
-        return 0
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    if state["identity"] != _identity(recipe):
-        raise CompatibilityError(
-            "checkpoint_of_another_recipe",
-            f"{run / 'checkpoint.pt'} was made by another recipe (name, network, loss or seed differ); "
-            "give another run folder or delete it.",
-        )
-    network.load_state_dict(state["network"])
-    head.load_state_dict(state["head"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
 
 
 class _Log:

@@ -188,14 +188,134 @@ class XvectorFrames(nn.Sequential):
         )
 
 
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions over frequency and time with a shortcut (He et al., ResNet, 2016)."""
+
+    def __init__(self, n_in: int, n_out: int, stride_mels: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, (stride_mels, 1), 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(n_out)
+        self.shortcut = (
+            nn.Sequential(nn.Conv2d(n_in, n_out, 1, (stride_mels, 1), bias=False), nn.BatchNorm2d(n_out))
+            if stride_mels > 1 or n_in != n_out
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, S) -> (B, C', F / stride, S)."""
+        out = self.norm2(self.conv2(nn.functional.relu(self.norm1(self.conv1(x)))))
+        return nn.functional.relu(out + (x if self.shortcut is None else self.shortcut(x)))
+
+
+class ResnetFrames(nn.Module):
+    """Thin ResNet-18 over the spectrogram: only the first layer strides in time, every stage in frequency.
+
+    Source: Chung et al., "In defence of metric learning for speaker recognition", 2020, section 3.2 (Fast ResNet).
+    """
+
+    def __init__(self, size: Network) -> None:
+        super().__init__()
+        c = size.channels
+        self.first = nn.Conv2d(1, c, 3, (2, size.stride), 1, bias=False)
+        self.norm = nn.BatchNorm2d(c)
+        self.stages = nn.Sequential(
+            BasicBlock(c, c),
+            BasicBlock(c, c),
+            BasicBlock(c, 2 * c, 2),
+            BasicBlock(2 * c, 2 * c),
+            BasicBlock(2 * c, 4 * c, 2),
+            BasicBlock(4 * c, 4 * c),
+            BasicBlock(4 * c, 8 * c, 2),
+            BasicBlock(8 * c, 8 * c),
+        )
+        self.aggregate = nn.Conv1d(8 * c * 5, size.aggregation, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 80, T) -> (B, A, S)."""
+        x = self.stages(nn.functional.relu(self.norm(self.first(x[:, None]))))
+        return nn.functional.relu(self.aggregate(x.flatten(1, 2)))
+
+
+class TemporalBlock(nn.Module):
+    """Depthwise convolution over time and two pointwise ones with a shortcut (Liu et al., ConvNeXt, 2022)."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+        self.widen = nn.Conv1d(channels, channels, 1)
+        self.narrow = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S) -> (B, C, S)."""
+        out: Tensor = x + self.narrow(nn.functional.relu(self.widen(self.norm(self.depthwise(x)))))
+        return out
+
+
+class RedimFrames(nn.Module):
+    """Two-dimensional and one-dimensional blocks in turn on the same values, reshaped between channel and frequency.
+
+    ``channels`` is the number of 2-d channels at 40 bands; with every stage bands halve and channels double, so
+    that a frame always has 40 x ``channels`` values. A stage reads a learnt mixture of all stages before it.
+
+    Source: Yakovlev et al., "Reshape dimensions network for speaker recognition", 2024, section 2.
+    """
+
+    STAGES = 4
+
+    def __init__(self, size: Network) -> None:
+        super().__init__()
+        c = size.channels
+        width = 40 * c
+        self.stride = size.stride
+        self.first = nn.Conv2d(1, c, 3, (2, size.stride), 1)
+        self.norm = nn.BatchNorm2d(c)
+        self.spectral = nn.ModuleList(BasicBlock(c * 2**i, c * 2**i) for i in range(self.STAGES))
+        self.temporal = nn.ModuleList(
+            nn.Sequential(TemporalBlock(width, 7), TemporalBlock(width, 15)) for _ in range(self.STAGES)
+        )
+        self.mixtures = nn.ParameterList(torch.zeros(i + 1, width, 1) for i in range(self.STAGES + 1))
+        self.aggregate = nn.Conv1d(width, size.aggregation, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 80, T) -> (B, A, S)."""
+        x = nn.functional.relu(self.norm(self.first(x[:, None])))
+        seen = [x.flatten(1, 2)]
+        for i, (spectral, temporal) in enumerate(zip(self.spectral, self.temporal, strict=True)):
+            bands = 40 // 2**i
+            mixed = self._mix(i, seen)
+            plane = mixed.unflatten(1, (mixed.shape[1] // bands, bands))
+            seen.append(temporal(spectral(plane).flatten(1, 2)))
+        return nn.functional.relu(self.aggregate(self._mix(self.STAGES, seen)))
+
+    def _mix(self, stage: int, seen: list[Tensor]) -> Tensor:
+        """Return the weighted sum of the stages so far, weights by channel, (B, W, S)."""
+        share = self.mixtures[stage].softmax(dim=0)
+        total = share[0] * seen[0]
+        for weight, values in zip(share[1:], seen[1:], strict=True):
+            total = total + weight * values
+        return total
+
+
+_FRAMES: dict[str, tuple[type[nn.Module], int | None]] = {
+    "ecapa": (EcapaFrames, 64),
+    "redim": (RedimFrames, 64),
+    "resnet": (ResnetFrames, 64),
+    "xvector": (XvectorFrames, None),
+}
+
+
 def build_network(size: Network) -> EmbeddingNetwork:
-    """Return the network a recipe names: ``ecapa`` or ``xvector``.
+    """Return the network a recipe names: ``ecapa``, ``redim``, ``resnet`` or ``xvector``.
 
     Raises:
         ConfigError: ``recipe_invalid`` for another name.
     """
-    if size.name == "ecapa":
-        return EmbeddingNetwork(EcapaFrames(size), size.aggregation, 64, size.embedding, size.stride)
-    if size.name == "xvector":
-        return EmbeddingNetwork(XvectorFrames(size), size.aggregation, None, size.embedding, size.stride)
-    raise ConfigError("recipe_invalid", f"network.name is {size.name!r}; known: ecapa, xvector.")
+    if size.name not in _FRAMES:
+        raise ConfigError(
+            "recipe_invalid", f"network.name is {size.name!r}; known: {', '.join(sorted(_FRAMES))}."
+        )
+    frames, attention = _FRAMES[size.name]
+    return EmbeddingNetwork(frames(size), size.aggregation, attention, size.embedding, size.stride)

@@ -1,8 +1,7 @@
-"""Random training crops from a packed shard."""
+"""Random training crops from a packed shard, balanced over corpora and speakers."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,52 +12,94 @@ from voxid.train.shards import Shard
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Crops with what they should become. Without a label or a teacher the loss leaves a crop out."""
+
+    features: NDArray[np.float32]  # (B, T, 80)
+    label: NDArray[np.int64]  # (B,) class, -1 for unlabelled speech
+    teacher: NDArray[np.float32]  # (B, 256) unit vectors, or (B, 0)
+
+
 class Crops:
-    """Draws batches: a speaker by the square root of how much speech there is, then a copy, an utterance, a place.
+    """Draws batches: a corpus, a speaker by the root of how much speech there is, then a copy, utterances, a place.
 
     The root lies between "every speaker alike", which repeats one-word speakers too often, and "every second alike",
-    which sees mostly a few long ones.
+    which sees mostly a few long ones. Several utterances of a speaker in one batch have different texts where the
+    speaker has them, so that words do not tell speakers apart (many corpora let everybody say the same ones).
+
+    Args:
+        shard: packed speech.
+        weights: by corpus name, how much more often than its size says it is drawn; absent is 1.
+        balance: power of a corpus's size in its probability; 1 by size, 0 every corpus alike.
     """
 
-    shard: Shard
-    copies: int
-    utterances: dict[int, NDArray[np.int64]]
-    probability: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, shard: Shard) -> Crops:
-        """Return a sampler over all speakers of a shard."""
-        rows: dict[int, list[int]] = defaultdict(list)
-        for u, (speaker, copy) in enumerate(zip(shard.speaker, shard.copy, strict=True)):
-            rows[int(speaker) * 100 + int(copy)].append(u)
-        frames = np.bincount(shard.speaker, weights=shard.frames, minlength=len(shard.speakers))
-        probability = np.sqrt(frames)
-        return cls(
-            shard,
-            int(shard.copy.max()) + 1,
-            {key: np.array(us) for key, us in rows.items()},
-            probability / probability.sum(),
-        )
-
-    @property
-    def classes(self) -> int:
-        """Speakers times speed copies."""
-        return len(self.shard.speakers) * self.copies
+    def __init__(self, shard: Shard, weights: dict[str, float], balance: float) -> None:
+        self.shard = shard
+        self.copies = int(shard.copy.max()) + 1
+        key = shard.speaker * self.copies + shard.copy
+        self._order = np.argsort(key, kind="stable")
+        self._first = np.searchsorted(key[self._order], np.arange(len(shard.speakers) * self.copies + 1))
+        root = np.sqrt(np.bincount(shard.speaker, weights=shard.frames, minlength=len(shard.speakers)))
+        corpus = np.empty(len(shard.speakers), dtype=shard.corpus.dtype)
+        corpus[shard.speaker] = shard.corpus
+        for name in np.unique(corpus):
+            rows = corpus == name
+            root[rows] *= weights.get(str(name), 1.0) * root[rows].sum() ** (balance - 1.0)
+        self.probability = root / root.sum()
+        labelled = np.zeros(len(shard.speakers), dtype=np.bool_)
+        labelled[shard.speaker] = shard.labelled
+        self._number = np.where(labelled, np.cumsum(labelled) - 1, -1)
+        self.classes = int(labelled.sum()) * self.copies
+        self._teacher = centred_teacher(shard)
 
     def draw(
-        self, batch: int, n_frames: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return fbank (B, T, 80) float32 with zero mean over time, and labels (B,). Short utterances are repeated."""
+        self, batch: int, n_frames: int, rng: np.random.Generator, utterances_per_speaker: int = 1
+    ) -> Batch:
+        """Return ``batch`` crops as packed; short utterances are repeated. Crops of one speaker stand side by side."""
+        speakers = rng.choice(
+            len(self.shard.speakers), size=-(-batch // utterances_per_speaker), p=self.probability
+        )
+        rows: list[int] = []
+        for speaker in speakers:
+            first, last = self._first[[speaker * self.copies, (speaker + 1) * self.copies]]
+            copies = np.unique(self.shard.copy[self._order[first:last]])
+            key = speaker * self.copies + int(copies[rng.integers(copies.size)])
+            choices = self._order[self._first[key] : self._first[key + 1]]
+            rows += self._different_texts(choices, utterances_per_speaker, rng)
+        chosen = np.array(rows[:batch])
         features = np.empty((batch, n_frames, N_MELS), dtype=np.float32)
-        labels = np.empty(batch, dtype=np.int64)
-        speakers = rng.choice(len(self.shard.speakers), size=batch, p=self.probability)
-        for b, speaker in enumerate(speakers):
-            copy = int(rng.integers(self.copies))
-            choices = self.utterances[int(speaker) * 100 + copy]
-            features[b] = crop(self.shard.frames_of(int(choices[rng.integers(choices.size)])), n_frames, rng)
-            labels[b] = speaker * self.copies + copy
-        features -= features.mean(axis=1, keepdims=True)
-        return features, labels
+        for b, u in enumerate(chosen):
+            features[b] = crop(self.shard.frames_of(int(u)), n_frames, rng)
+        number = self._number[self.shard.speaker[chosen]]
+        label = np.where(number >= 0, number * self.copies + self.shard.copy[chosen], -1)
+        return Batch(features, label, self._teacher[chosen].astype(np.float32))
+
+    def _different_texts(self, choices: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[int]:
+        """Return ``count`` of the utterances, of different texts as far as there are any."""
+        if count == 1:
+            return [int(choices[rng.integers(choices.size)])]
+        shuffled = rng.permutation(choices)
+        _, first = np.unique(self.shard.text[shuffled], return_index=True)
+        rest = np.setdiff1d(np.arange(shuffled.size), first)
+        order = np.concatenate([rng.permutation(first), rng.permutation(rest)])
+        return [int(u) for u in shuffled[np.resize(order, count)]]
+
+
+def centred_teacher(shard: Shard) -> NDArray[np.float16]:
+    """Return the teacher's embeddings (U, 256) less the mean of their corpus, of unit length.
+
+    What all utterances of a corpus share is microphone and language; without it the public d-vector's own error on
+    held-out speakers falls by a third to a half.
+    """
+    if shard.teacher.shape[1] == 0:
+        return shard.teacher
+    out = np.empty_like(shard.teacher)
+    for name in np.unique(shard.corpus):
+        rows = shard.corpus == name
+        vectors = shard.teacher[rows].astype(np.float32)
+        vectors -= vectors[shard.copy[rows] == 0].mean(axis=0)
+        out[rows] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    return out
 
 
 def crop(frames: NDArray[np.float16], n_frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -69,13 +110,3 @@ def crop(frames: NDArray[np.float16], n_frames: int, rng: np.random.Generator) -
         return frames[first : first + n_frames].astype(np.float32)
     order = (np.arange(n_frames) + int(rng.integers(length))) % length
     return frames[order].astype(np.float32)
-
-
-def spec_augment(features: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Blank, in place, one band of up to 10 bins and up to 20 frames of each crop (Park et al., 2019)."""
-    for crop_features in features:
-        width, length = int(rng.integers(0, 11)), int(rng.integers(0, 21))
-        low = int(rng.integers(0, N_MELS - width))
-        first = int(rng.integers(0, max(1, crop_features.shape[0] - length)))
-        crop_features[:, low : low + width] = 0.0
-        crop_features[first : first + length, :] = 0.0

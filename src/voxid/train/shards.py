@@ -1,7 +1,8 @@
 """Speech packed once for many epochs: trimmed, deduplicated, sped up, distorted, as fbank on disk.
 
-A shard is ``features.f16`` (all frames one after another, (total T, 80) float16) with ``index.npz`` beside it: where
-each utterance begins, how long it is, whose it is. Training reads it as a memory map; the page cache does the rest.
+A packed corpus is ``features.f16`` (all frames one after another, (total T, 80) float16) with ``index.npz`` beside it:
+where each utterance begins, how long it is, whose it is. Training reads memory maps; the page cache does the rest. What
+is packed is known by a hash of the file names and options, so that a further corpus does not pack the others again.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import hashlib
 import json
 import multiprocessing
 import os
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +39,8 @@ class Shard:
     Every unlabelled utterance counts as a speaker of its own. ``teacher`` has no columns without a teacher.
     """
 
-    features: NDArray[np.float16]  # (total T, 80), a memory map
+    features: tuple[NDArray[np.float16], ...]  # each (total T, 80), a memory map
+    file: NDArray[np.int64]  # (U,) index into ``features``
     start: NDArray[np.int64]  # (U,) first frame
     frames: NDArray[np.int64]  # (U,) length
     speaker: NDArray[np.int64]  # (U,) index into ``speakers``
@@ -57,7 +60,7 @@ class Shard:
 
     def frames_of(self, u: int) -> NDArray[np.float16]:
         """Return (T, 80) of utterance ``u``."""
-        return self.features[self.start[u] : self.start[u] + self.frames[u]]
+        return self.features[self.file[u]][self.start[u] : self.start[u] + self.frames[u]]
 
 
 def prepare(
@@ -69,25 +72,49 @@ def prepare(
         ConfigError: a corpus is missing, or the recipe's teacher (``teacher_missing``).
         InputError: ``no_training_speech`` when nothing usable is left.
     """
-    key = hashlib.sha256(json.dumps([asdict(recipe.data), recipe.seed], sort_keys=True).encode()).hexdigest()[
-        :12
-    ]
-    folder = cache / key
-    if not (folder / "held_out" / "index.npz").is_file():
-        training, held_out = split(recipe, corpora_root)
-        if not training or not held_out:
-            raise InputError(
-                "no_training_speech",
-                "no speaker has enough speech for this recipe; lower data.min_utterances or add corpora.",
-            )
-        if recipe.data.teacher.name and teacher is None:
-            raise ConfigError(
-                "teacher_missing", f"the recipe learns from {recipe.data.teacher.name}; give it by --teacher."
-            )
-        pack(training, recipe.data, recipe.seed, folder / "train", progress, teacher)
-        plain = Data(corpora=recipe.data.corpora, max_utterance_s=30.0, copies=(Copy(),), augmented_share=0.0)
-        pack(held_out, plain, recipe.seed + 1, folder / "held_out", progress)
-    return open_shard(folder / "train"), open_shard(folder / "held_out")
+    training, held_out = split(recipe, corpora_root)
+    if not training or not held_out:
+        raise InputError(
+            "no_training_speech",
+            "no speaker has enough speech for this recipe; lower data.min_utterances or add corpora.",
+        )
+    plain = Data(corpora=recipe.data.corpora, max_utterance_s=30.0, copies=(Copy(),), augmented_share=0.0)
+    return (
+        _prepare_part(training, recipe.data, recipe.seed, corpora_root, cache, progress, teacher),
+        _prepare_part(held_out, plain, recipe.seed + 1, corpora_root, cache, progress, None),
+    )
+
+
+def _prepare_part(
+    rows: list[Utterance],
+    data: Data,
+    seed: int,
+    root: Path,
+    cache: Path,
+    progress: Progress,
+    teacher: Path | None,
+) -> Shard:
+    """Return one shard over corpora that are packed each for itself; a speaker of several belongs to the first."""
+    home: dict[str, str] = {}
+    for entry in data.corpora:
+        for row in rows:
+            if row.corpus == entry.name:
+                home.setdefault(row.speaker, entry.name)
+    options = {key: value for key, value in asdict(data).items() if key not in ("corpora", "reserved")}
+    folders = []
+    for entry in data.corpora:
+        own = [row for row in rows if home[row.speaker] == entry.name]
+        what = [options, seed, [(str(row.path.relative_to(root)), row.speaker, row.session) for row in own]]
+        folder = cache / f"{entry.name}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]}"
+        if own and not (folder / "index.npz").is_file():
+            if data.teacher.name and teacher is None:
+                raise ConfigError(
+                    "teacher_missing", f"the recipe learns from {data.teacher.name}; give it by --teacher."
+                )
+            pack(own, data, seed, folder, partial(progress, entry.name), teacher)
+        if own:
+            folders.append(folder)
+    return open_shards(folders)
 
 
 def split(recipe: Recipe, corpora_root: Path) -> tuple[list[Utterance], list[Utterance]]:
@@ -129,9 +156,14 @@ def trim(samples: NDArray[np.float32], floor_db: float = 35.0) -> NDArray[np.flo
 
 
 def pack(
-    rows: list[Utterance], data: Data, seed: int, folder: Path, progress: Progress, teacher: Path | None = None
+    rows: list[Utterance],
+    data: Data,
+    seed: int,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    teacher: Path | None = None,
 ) -> None:
-    """Write one shard; duplicates, unreadable, too short and surplus utterances are left out and counted."""
+    """Write one packed corpus; duplicates, unreadable, too short and surplus utterances are left out and counted."""
     folder.mkdir(parents=True, exist_ok=True)
     by_speaker: dict[str, list[Utterance]] = defaultdict(list)
     for row in rows:
@@ -145,17 +177,16 @@ def pack(
         (folder / "features.f16.part").open("wb") as out,
         context.Pool(os.cpu_count() or 1, _start_worker, (voices, seed, data.teacher, teacher)) as pool,
     ):
-        for done, (items, frames, skipped) in enumerate(
-            pool.imap(_pack_speaker, jobs, chunksize=4), start=1
-        ):
+        for done, (items, frames, skipped) in enumerate(pool.imap(_pack_speaker, jobs, chunksize=4), start=1):
             left_out.update(skipped)
             packed.extend(items)
             for block in frames:
                 out.write(block.tobytes())
-            progress(folder.name, done, len(jobs))
+            progress(done, len(jobs))
     if not packed:
         raise InputError(
-            "no_training_speech", f"none of {len(rows)} utterances was usable: {dict(left_out)}."
+            "no_training_speech",
+            f"none of the {len(rows)} utterances of {rows[0].corpus} was usable: {dict(left_out)}.",
         )
     (folder / "features.f16.part").replace(folder / "features.f16")
     (folder / "left_out.json").write_text(
@@ -167,7 +198,7 @@ def pack(
 def _write_index(packed: list[Packed], folder: Path) -> None:
     speakers = sorted({item.row.speaker for item in packed})
     number = {name: i for i, name in enumerate(speakers)}
-    texts = {text: i for i, text in enumerate(sorted({item.row.text for item in packed}))}
+    texts = {text: zlib.crc32(text.casefold().encode()) for text in {item.row.text for item in packed}}
     frames = np.array([item.frames for item in packed], np.int64)
     np.savez(
         folder / "index.npz",
@@ -185,13 +216,24 @@ def _write_index(packed: list[Packed], folder: Path) -> None:
     )
 
 
-def open_shard(folder: Path) -> Shard:
-    """Return a packed shard as a memory map."""
-    with np.load(folder / "index.npz", allow_pickle=False) as index:
-        columns = {name: index[name] for name in index.files}
-    speakers = tuple(str(s) for s in columns.pop("speakers"))
-    features = np.memmap(folder / "features.f16", dtype=np.float16, mode="r").reshape(-1, N_MELS)
-    return Shard(features=features, speakers=speakers, **columns)
+def open_shards(folders: Sequence[Path]) -> Shard:
+    """Return packed corpora as one shard of memory maps; no speaker may be in two of them."""
+    parts = []
+    for folder in folders:
+        with np.load(folder / "index.npz", allow_pickle=False) as index:
+            parts.append({name: index[name] for name in index.files})
+    speakers = [part.pop("speakers") for part in parts]
+    for number, part in enumerate(parts):
+        part["file"] = np.full(part["start"].size, number)
+        part["speaker"] = part["speaker"] + sum(names.size for names in speakers[:number])
+    return Shard(
+        features=tuple(
+            np.memmap(folder / "features.f16", dtype=np.float16, mode="r").reshape(-1, N_MELS)
+            for folder in folders
+        ),
+        speakers=tuple(str(name) for names in speakers for name in names),
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    )
 
 
 @dataclass(frozen=True)
@@ -206,7 +248,7 @@ class Packed:
 
 
 _worker_augmenter: Augmenter | None = None
-_worker_teach: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+_worker_teach: Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]] | None = None
 
 
 def _start_worker(voices: list[NDArray[np.float32]], seed: int, teacher: Teacher, file: Path | None) -> None:
@@ -242,25 +284,28 @@ def _pack_speaker(
     rng = np.random.default_rng(seed)
     skipped: Counter[str] = Counter()
     kept = list(_usable(rows, data, rng, skipped))
-    speech_s = sum(samples.size for _, samples in kept) / SAMPLE_RATE_HZ
-    lonely = len(kept) < data.min_utterances and speech_s < data.single_utterance_min_s
-    if lonely and rows[0].labelled:
-        skipped["speaker_with_too_little_speech"] += len(kept)
+    if not kept:
         return [], [], skipped
+    speech_s = sum(samples.size for _, samples in kept) / SAMPLE_RATE_HZ
+    if rows[0].labelled and len(kept) < data.min_utterances and speech_s < data.single_utterance_min_s:
+        skipped["kept_without_label"] += len(kept)  # too little to be a class of its own
+        kept = [(replace(row, labelled=False), samples) for row, samples in kept]
+    copies = data.copies if kept[0][0].labelled else data.copies[:1]
+    voices = [
+        (row, number, shift_formants(change_speed(samples, copy.speed), copy.formant))
+        for row, samples in kept
+        for number, copy in enumerate(copies)
+    ]
+    taught = np.zeros((len(voices), 0)) if _worker_teach is None else _worker_teach([v for *_, v in voices])
     items: list[Packed] = []
     frames: list[NDArray[np.float16]] = []
-    for row, samples in kept:
-        for number, copy in enumerate(data.copies if row.labelled else data.copies[:1]):
-            altered = shift_formants(change_speed(samples, copy.speed), copy.formant)
-            taught = np.zeros(0) if _worker_teach is None else _worker_teach(altered)
-            heard = [altered]
-            if _worker_augmenter is not None and rng.random() < data.augmented_share:
-                heard.append(_worker_augmenter(altered, rng))
-            for augmented, voice in enumerate(heard):
-                frames.append(fbank(voice).astype(np.float16))
-                items.append(
-                    Packed(row, frames[-1].shape[0], number, bool(augmented), taught.astype(np.float16))
-                )
+    for (row, number, voice), target in zip(voices, taught.astype(np.float16), strict=True):
+        heard = [voice]
+        if _worker_augmenter is not None and rng.random() < data.augmented_share:
+            heard.append(_worker_augmenter(voice, rng))
+        for augmented, samples in enumerate(heard):
+            frames.append(fbank(samples).astype(np.float16))
+            items.append(Packed(row, frames[-1].shape[0], number, bool(augmented), target))
     return items, frames, skipped
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -71,26 +72,37 @@ def load_teacher(file: Path, sha256: str) -> TeacherNetwork:
         )
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["model_state"]
     network = TeacherNetwork()
-    network.load_state_dict({key: value for key, value in state.items() if key.startswith(("lstm", "linear"))})
+    network.load_state_dict(
+        {key: value for key, value in state.items() if key.startswith(("lstm", "linear"))}
+    )
     return network.eval()
 
 
-def teach(network: TeacherNetwork, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (256,), the unit mean of the teacher's embeddings of the 1.6 s windows of one utterance.
+def teach(network: TeacherNetwork, utterances: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return (U, 256), for each utterance the unit mean of the teacher's embeddings of its 1.6 s windows.
 
     Quiet speech is raised to -30 dBFS first. Windows follow each other without overlap, the last ends with the
     utterance; less than 1.6 s is padded with silence.
     """
+    windows = [_windows(samples) for samples in utterances]
+    stacked = torch.from_numpy(np.concatenate(windows))
+    with torch.inference_mode():
+        embeddings = torch.cat([network(stacked[i : i + 64]) for i in range(0, len(stacked), 64)]).numpy()
+    firsts = np.cumsum([0, *(w.shape[0] for w in windows[:-1])])
+    means = np.add.reduceat(embeddings, firsts, axis=0)
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _windows(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return Mel power of the utterance's windows, (W, 160, 40)."""
     level_db = 10.0 * np.log10(float(np.mean(samples.astype(np.float64) ** 2)) + 1e-12)
     mel = mel_power(samples * np.float32(10.0 ** (max(0.0, _LEVEL_DBFS - level_db) / 20.0)))
     if mel.shape[0] < _WINDOW_FRAMES:
         mel = np.pad(mel, ((0, _WINDOW_FRAMES - mel.shape[0]), (0, 0)))
     last = mel.shape[0] - _WINDOW_FRAMES
-    firsts = sorted({*range(0, last + 1, _WINDOW_FRAMES), last})
-    with torch.inference_mode():
-        windows = torch.from_numpy(np.stack([mel[i : i + _WINDOW_FRAMES] for i in firsts]))
-        mean = network(windows).mean(dim=0).numpy()
-    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+    return np.stack(
+        [mel[i : i + _WINDOW_FRAMES] for i in sorted({*range(0, last + 1, _WINDOW_FRAMES), last})]
+    )
 
 
 def mel_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:
