@@ -160,6 +160,11 @@ class Backend:
         names = [weight.name for weight in self.calibration.qualities]
         return self.scoring.method == "as_norm" or any("cohort" in name for name in names)
 
+    @property
+    def ranks_by_cosine(self) -> bool:
+        """Whether an LLR depends on nothing but the cosine, so that cosines alone can rule people out."""
+        return self.scoring.method == "cosine" and not self.calibration.qualities
+
     def side(self, embeddings: NDArray[np.float32], qualities: Sequence[Quality] = ()) -> Sides:
         """Return the side of one person.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from voxid.audio import Waveform
+from voxid.backend import Quality
 from voxid.diarize.clustering import unit_rows
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError
@@ -72,10 +73,11 @@ def choose_voice_segments(turns: Sequence[tuple[Segment, int]], cluster: int) ->
 
 def embed_voices(
     waveform: Waveform, turns: Sequence[tuple[Segment, int]], embedder: Embedder
-) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the clusters long enough to compare, by first appearance, and their (S, D) unit embeddings."""
+) -> tuple[list[int], NDArray[np.float32], list[Quality]]:
+    """Return the clusters long enough to compare, by first appearance, their (S, D) unit embeddings, their speech."""
     clusters: list[int] = []
     voices: list[NDArray[np.float32]] = []
+    qualities: list[Quality] = []
     for cluster in dict.fromkeys(label for _, label in turns):
         segments = choose_voice_segments(turns, cluster)
         if not segments:
@@ -84,8 +86,9 @@ def embed_voices(
         weights = np.asarray([segment.duration_s for segment in segments], dtype=np.float32)
         clusters.append(cluster)
         voices.append(weights @ pieces)
+        qualities.append(Quality(net_speech_s=float(weights.sum())))
     stacked = np.stack(voices) if voices else np.zeros((0, embedder.dim), dtype=np.float32)
-    return clusters, unit_rows(stacked)
+    return clusters, unit_rows(stacked), qualities
 
 
 def assign_people(candidates: Sequence[Sequence[Candidate]], threshold_llr: float) -> dict[int, Name]:
@@ -125,7 +128,7 @@ def find_names(
         CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
     """
     check_same_bundle(gallery, embedder.bundle)
-    clusters, voices = embed_voices(waveform, turns, embedder)
+    clusters, voices, qualities = embed_voices(waveform, turns, embedder)
     if not clusters:
         return {}
     candidates = gallery.match(
@@ -134,6 +137,7 @@ def find_names(
         profile=profile,
         top=max(MIN_CANDIDATES, len(clusters)),  # fewer could hide the best one-to-one assignment
         bundle_id=embedder.bundle.id,
+        qualities=qualities,
     )
     threshold_llr = embedder.bundle.profile(profile).threshold_llr
     return {clusters[row]: name for row, name in assign_people(candidates, threshold_llr).items()}

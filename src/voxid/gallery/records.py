@@ -1,8 +1,9 @@
 """A person as stored: the values, and their sealed rows.
 
-What lies where: the name, the consent history and each voiceprint are sealed under the person's data key; in
-the clear are random ids, the bundle id, the consent's version number, and keyed hashes. A person's rows carry
-one integrity tag together, so that a row removed, added or put back from an older state is noticed.
+What lies where: the name (with it, how good the speech behind each voiceprint was), the consent history and each
+voiceprint are sealed under the person's data key; in the clear are random ids, the bundle id, the consent's version
+number, and keyed hashes. A person's rows carry one integrity tag together, so that a row removed, added or put back
+from an older state is noticed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
+from voxid.backend import Quality
 from voxid.errors import InputError, StoreError
 from voxid.gallery.consent import Consent, ConsentRecord
 from voxid.gallery.database import damaged
@@ -46,6 +48,8 @@ class VoiceprintInfo:
         net_speech_s: seconds of speech it was made from.
         audio_sha256: hash (hex) of the encoded audio it was made from.
         created_at: with time zone.
+        snr_db, high_band_db: of that speech, as :class:`voxid.speech.SpeechQuality`; None in voiceprints stored
+            before these were measured.
     """
 
     id: str
@@ -53,6 +57,13 @@ class VoiceprintInfo:
     net_speech_s: float
     audio_sha256: str
     created_at: datetime
+    snr_db: float | None = None
+    high_band_db: float | None = None
+
+    @property
+    def quality(self) -> Quality:
+        """What calibration uses of the speech behind it."""
+        return Quality(self.net_speech_s, self.snr_db, self.high_band_db)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as ``--json`` prints them."""
@@ -132,10 +143,20 @@ class PersonRecord:
         rows = [print_.embedding for print_ in self.voiceprints if print_.info.bundle_id == bundle_id]
         return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
+    def qualities(self, bundle_id: str) -> list[Quality]:
+        """Return what is known of the speech behind each of :meth:`embeddings`."""
+        infos = [print_.info for print_ in self.voiceprints]
+        return [info.quality for info in infos if info.bundle_id == bundle_id]
+
     def public(self) -> Person:
         """Return the person without embeddings."""
         infos = tuple(voiceprint.info for voiceprint in self.voiceprints)
         return Person(self.id, self.name, self.created_at, infos, self.consents)
+
+
+class _Speech(NamedTuple):
+    snr_db: float | None
+    high_band_db: float | None
 
 
 class Glimpse(NamedTuple):
@@ -219,8 +240,10 @@ class PersonRows:
         if plain is None:
             raise damaged(path, f"the name of the person with id {self.id} does not open")
         try:
-            name, created_at = _person_from(plain)
-            prints = tuple(self._voiceprint(aead, *row, name, path) for row in self.voiceprints)
+            name, created_at, speech = _person_from(plain)
+            prints = tuple(
+                self._voiceprint(aead, row, speech.get(row[0]), name, path) for row in self.voiceprints
+            )
             history = tuple(self._consent(aead, *row, name, path) for row in sorted(self.consents))
         except (InputError, ValueError, KeyError, TypeError, struct.error) as error:
             raise damaged(path, f"the person with id {self.id} was stored wrongly ({error})") from error
@@ -276,12 +299,13 @@ class PersonRows:
         return [part for part in parts if len(set(part)) > 8]
 
     def _voiceprint(
-        self, aead: AESGCM, id_: str, bundle_id: str, sealed: bytes, name: str, path: Path
+        self, aead: AESGCM, row: tuple[str, str, bytes], speech: _Speech | None, name: str, path: Path
     ) -> Voiceprint:
+        id_, bundle_id, sealed = row
         plain = open_sealed(aead, sealed, bound_to("voiceprint", self.tenant, self.id, bundle_id, id_))
         if plain is None:
             raise damaged(path, f"the voiceprint {id_} of {name!r} does not open")
-        return _voiceprint_from(plain, id_, bundle_id)
+        return _voiceprint_from(plain, id_, bundle_id, speech)
 
     def _consent(self, aead: AESGCM, version: int, sealed: bytes, name: str, path: Path) -> ConsentRecord:
         plain = open_sealed(aead, sealed, bound_to("consent", self.tenant, self.id, str(version)))
@@ -314,11 +338,12 @@ def record_from_bytes(content: bytes) -> PersonRecord:
     try:
         size = int.from_bytes(content[:4], "big")
         head, body = json.loads(content[4 : 4 + size]), content[4 + size :]
+        name, created_at, speech = _person_from(_json_bytes(head["person"]))
         prints, at = [], 0
         for id_, bundle_id, length in head["voiceprints"]:
-            prints.append(_voiceprint_from(body[at : at + length], str(id_), str(bundle_id)))
+            plain = body[at : at + length]
+            prints.append(_voiceprint_from(plain, str(id_), str(bundle_id), speech.get(str(id_))))
             at += length
-        name, created_at = _person_from(_json_bytes(head["person"]))
         history = tuple(ConsentRecord.from_dict(entry) for entry in head["consents"])
         return PersonRecord(str(head["id"]), name, created_at, tuple(prints), history)
     except (InputError, ValueError, KeyError, TypeError, struct.error) as error:
@@ -332,12 +357,26 @@ def _json_bytes(value: Any) -> bytes:
 
 
 def _person_bytes(record: PersonRecord) -> bytes:
-    return _json_bytes({"name": record.name, "created_at": record.created_at.isoformat()})
+    # The quality of the speech stands here, beside the name, and not in the voiceprints: a voxid from before it was
+    # kept passes it over, and reads the gallery all the same.
+    infos = [print_.info for print_ in record.voiceprints]
+    known = {
+        info.id: [info.snr_db, info.high_band_db]
+        for info in infos
+        if info.snr_db is not None or info.high_band_db is not None
+    }
+    fields = {"name": record.name, "created_at": record.created_at.isoformat()}
+    return _json_bytes({**fields, "speech": known} if known else fields)
 
 
-def _person_from(plain: bytes) -> tuple[str, datetime]:
+def _person_from(plain: bytes) -> tuple[str, datetime, dict[str, _Speech]]:
+    """Return name, time of creation, and voiceprint id -> what is known of its speech."""
     fields = json.loads(plain)
-    return str(fields["name"]), datetime.fromisoformat(fields["created_at"])
+    speech = {
+        str(id_): _Speech(*(None if value is None else float(value) for value in values))
+        for id_, values in fields.get("speech", {}).items()
+    }
+    return str(fields["name"]), datetime.fromisoformat(fields["created_at"]), speech
 
 
 def _voiceprint_bytes(voiceprint: Voiceprint) -> bytes:
@@ -349,13 +388,18 @@ def _voiceprint_bytes(voiceprint: Voiceprint) -> bytes:
     return head + voiceprint.embedding.astype("<f4").tobytes()
 
 
-def _voiceprint_from(plain: bytes, id_: str, bundle_id: str) -> Voiceprint:
+def _voiceprint_from(plain: bytes, id_: str, bundle_id: str, speech: _Speech | None) -> Voiceprint:
     dim, created_us, net_speech_s, sha256 = _VOICEPRINT_HEAD.unpack_from(plain)
     body = plain[_VOICEPRINT_HEAD.size :]
     if len(body) != 4 * dim:
         raise ValueError(f"a voiceprint of {dim} numbers has {len(body)} bytes")
     info = VoiceprintInfo(
-        id_, bundle_id, net_speech_s, sha256.hex(), _EPOCH + timedelta(microseconds=created_us)
+        id_,
+        bundle_id,
+        net_speech_s,
+        sha256.hex(),
+        _EPOCH + timedelta(microseconds=created_us),
+        *(speech or _Speech(None, None)),
     )
     return Voiceprint(info, np.frombuffer(body, dtype="<f4").astype(np.float32))
 

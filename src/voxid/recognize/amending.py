@@ -11,8 +11,13 @@ from voxid.bundle import Bundle
 from voxid.errors import InputError, PolicyError
 from voxid.gallery.consent import PURPOSES, Consent
 from voxid.gallery.records import PersonRecord
-from voxid.gallery.search import reference_vector
-from voxid.recognize.enrollment import MIN_CONSISTENCY_LLR, check_bundle, score_against, with_consent
+from voxid.recognize.enrollment import (
+    MIN_CONSISTENCY_LLR,
+    check_bundle,
+    scores_against,
+    side_of,
+    with_consent,
+)
 
 __all__ = ["id_of", "merged", "missing", "withdrawn"]
 
@@ -57,8 +62,7 @@ def merged(
     check_bundle(kept, bundle)
     check_bundle(gone, bundle)
     if kept.voiceprints and gone.voiceprints and not allow_inconsistent:
-        voice = reference_vector(gone.embeddings(bundle.id), bundle.mean)
-        compared = score_against(kept, voice, bundle)
+        compared = scores_against([kept], side_of(gone, bundle), bundle)[0]
         if compared is not None and compared[1] < MIN_CONSISTENCY_LLR:
             raise InputError(
                 "merge_different_voices",

@@ -14,7 +14,7 @@ from voxid.bundle import Bundle
 from voxid.errors import InputError, PolicyError, StoreError
 from voxid.gallery.consent import Consent
 from voxid.gallery.records import PersonRecord, Voiceprint, VoiceprintInfo
-from voxid.gallery.search import PeopleIndex, reference_vector
+from voxid.gallery.search import PeopleIndex
 from voxid.gallery.store import Store
 from voxid.recognize.enrollment import (
     DUPLICATE_PROFILE,
@@ -23,7 +23,8 @@ from voxid.recognize.enrollment import (
     check_consent,
     check_consistency,
     new_recordings,
-    score_against,
+    scores_against,
+    side_of,
     with_consent,
 )
 from voxid.recognize.listening import Heard, embedding_of
@@ -129,7 +130,13 @@ class Application:
         prints = tuple(
             Voiceprint(
                 VoiceprintInfo(
-                    str(uuid4()), self.bundle.id, recording.quality.net_speech_s, recording.audio_sha256, now
+                    str(uuid4()),
+                    self.bundle.id,
+                    recording.quality.net_speech_s,
+                    recording.audio_sha256,
+                    now,
+                    recording.quality.snr_db,
+                    recording.quality.high_band_db,
                 ),
                 embedding_of(recording, self.policy),
             )
@@ -146,7 +153,7 @@ class Application:
         Sure means that the profile's false-accept rate holds for the comparison with all N people together
         (Bonferroni: log N on top of its threshold), not with each.
         """
-        voice = reference_vector(np.stack([p.embedding for p in record.voiceprints]), self.bundle.mean)
+        voice = side_of(record, self.bundle)
         profiles = self.bundle.profiles
         strictest = min(
             profiles.values(), key=lambda profile: profile.far
@@ -155,10 +162,10 @@ class Application:
         with store.snapshot() as roster:
             index.sync(roster)
         same_llr = alike_llr + float(np.log(max(1, len(index))))
-        nearest = next(index.search(voice[None], _DUPLICATES_LOOKED_AT, None, self.now()))
-        others = [person_id for person_id, _ in nearest if person_id != record.id]
-        scored = [(score_against(other, voice, self.bundle), other.name) for other in store.read_many(others)]
-        known = max(((scores[1], name) for scores, name in scored if scores), default=None)
+        nearest = next(index.search(voice.vectors, _DUPLICATES_LOOKED_AT, None, self.now()))
+        others = list(store.read_many(person_id for person_id, _ in nearest if person_id != record.id))
+        scored = zip(scores_against(others, voice, self.bundle), others, strict=True)
+        known = max(((scores[1], other.name) for scores, other in scored if scores), default=None)
         if known is None or known[0] < alike_llr:
             return []
         llr, name = known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import AudioSource
+from voxid.backend import Quality, Sides
 from voxid.bundle import Bundle
 from voxid.decision import Candidate, Decision, Outcome, ThresholdProfile, decide
 from voxid.errors import InputError
@@ -18,14 +19,16 @@ from voxid.gallery.consent import PURPOSES
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.search import PeopleIndex
 from voxid.gallery.store import Store
-from voxid.recognize.enrollment import mismatch_sentence, score_against
+from voxid.recognize.enrollment import mismatch_sentence, scores_against
 from voxid.recognize.listening import Heard, hear, too_little_to_compare
-from voxid.score import center
 from voxid.speech import QualityPolicy
 
-__all__ = ["Claim", "rank"]
+__all__ = ["RESCORED", "Claim", "Search"]
 
-# Half precision in the index shifts a score by less than this; candidates are scored again from the store.
+RESCORED: Final = 50
+"""People the index proposes by cosine, at least; whoever is named is one of the best among them by LLR."""
+
+# Half precision in the index shifts a cosine by less than this; candidates are scored again from the store.
 _INDEX_SLACK: Final = 2e-3
 
 
@@ -66,7 +69,8 @@ class Claim:
         person = self._standing()
         if isinstance(person, Decision):
             return person
-        compared = score_against(person, center(heard.embedding, self.bundle.mean), self.bundle)
+        probe = self.bundle.backend.side(heard.embedding[None], [Quality.of(heard.quality)])
+        compared = scores_against([person], probe, self.bundle)[0]
         if compared is None:
             return self._without_score(
                 Outcome.MODEL_MISMATCH, mismatch_sentence(person, self.bundle), person.name
@@ -135,64 +139,78 @@ class Claim:
         )
 
 
-def rank(
-    store: Store,
-    index: PeopleIndex,
-    bundle: Bundle,
-    embeddings: NDArray[np.float32],
-    purpose: str,
-    profile: ThresholdProfile,
-    top: int,
-    now: datetime,
-) -> list[list[Candidate]]:
-    """Return, for each raw embedding (K, D), the people it may be, best first; an empty list is unknown.
+@dataclass(frozen=True)
+class Search:
+    """ "Who is this?", to be answered for any number of voices.
 
-    Only people whose consent in force at `now` names the purpose are looked at, and only those at or above the
-    profile's threshold are returned. The index proposes; names and scores come from the store's own rows.
+    Args:
+        store: who is enrolled; the index proposes, names and scores come from the store's own rows.
+        index: over the same store.
+        bundle: what to compare with.
+        purpose: only people whose consent in force names it are looked at.
+        profile: only people at or above its threshold are returned.
+        top: how many at most.
 
     Raises:
-        InputError: purpose_unknown, top_invalid, index_input_invalid. CompatibilityError: model_mismatch.
-        StoreError: store_damaged.
+        InputError: purpose_unknown, top_invalid.
     """
-    if purpose not in PURPOSES:
-        raise InputError(
-            "purpose_unknown", f"{purpose!r} is no purpose; expected one of: {', '.join(PURPOSES)}."
-        )
-    if not 1 <= top <= 1000:
-        raise InputError("top_invalid", f"{top} candidates were asked for; expected 1 to 1000.")
-    if not len(embeddings):
-        return []
-    probes = center(embeddings, bundle.mean)
-    slack_llr = bundle.calibration.scale * _INDEX_SLACK
-    with store.snapshot() as roster:
-        index.sync(roster)
-        proposed = []
-        for line in index.search(probes, top, purpose, now):
-            llrs = bundle.calibration.llr([score for _, score in line])
-            proposed.append(
-                [
-                    id_
-                    for (id_, _), llr in zip(line, llrs, strict=True)
-                    if llr >= profile.threshold_llr - slack_llr
-                ]
+
+    store: Store
+    index: PeopleIndex
+    bundle: Bundle
+    purpose: str
+    profile: ThresholdProfile
+    top: int
+
+    def __post_init__(self) -> None:
+        if self.purpose not in PURPOSES:
+            raise InputError(
+                "purpose_unknown", f"{self.purpose!r} is no purpose; expected one of: {', '.join(PURPOSES)}."
             )
-        wanted = sorted({id_ for line in proposed for id_ in line})
-        people = {record.id: record for record in store.read_many(wanted)} if wanted else {}
-    ranked = []
-    for probe, ids in zip(probes, proposed, strict=True):
-        found = [_candidate(people[id_], probe, bundle, profile) for id_ in ids]
-        above = [candidate for candidate in found if candidate and candidate.llr >= profile.threshold_llr]
-        ranked.append(sorted(above, key=lambda candidate: -candidate.llr))
-    return ranked
+        if not 1 <= self.top <= 1000:
+            raise InputError("top_invalid", f"{self.top} candidates were asked for; expected 1 to 1000.")
 
+    def ranked(
+        self, embeddings: NDArray[np.float32], qualities: Sequence[Quality], now: datetime
+    ) -> list[list[Candidate]]:
+        """Return, for each raw embedding (K, D), the people it may be, best first; an empty list is unknown.
 
-def _candidate(
-    person: PersonRecord, probe: NDArray[np.float32], bundle: Bundle, profile: ThresholdProfile
-) -> Candidate | None:
-    compared = score_against(person, probe, bundle)
-    if compared is None:
-        return None
-    return Candidate(person.name, llr=compared[1], score=compared[0], profile=profile.name)
+        Args:
+            qualities: K, of the speech behind each.
+            now: consents must be in force then.
+
+        Raises:
+            InputError: index_input_invalid. CompatibilityError: model_mismatch. StoreError: store_damaged.
+        """
+        if not len(embeddings):
+            return []
+        backend = self.bundle.backend
+        probes = backend.sides([row[None] for row in embeddings], [[quality] for quality in qualities])
+        with self.store.snapshot() as roster:
+            self.index.sync(roster)
+            lines = self.index.search(probes.vectors, max(self.top, RESCORED), self.purpose, now)
+            proposed = [self._hopeful(line) for line in lines]
+            wanted = sorted({id_ for line in proposed for id_ in line})
+            people = {record.id: record for record in self.store.read_many(wanted)} if wanted else {}
+        return [
+            self._best([people[id_] for id_ in ids], probes.take([row])) for row, ids in enumerate(proposed)
+        ]
+
+    def _hopeful(self, line: Sequence[tuple[str, float]]) -> list[str]:
+        """Return the proposed people who may reach the threshold, as far as their cosine alone can tell."""
+        if self.bundle.backend.ranks_by_cosine:
+            llrs = self.bundle.calibration.llr([cosine + _INDEX_SLACK for _, cosine in line])
+            line = [at for at, llr in zip(line, llrs, strict=True) if llr >= self.profile.threshold_llr]
+        return [id_ for id_, _ in line]
+
+    def _best(self, people: Sequence[PersonRecord], probe: Sides) -> list[Candidate]:
+        scored = zip(people, scores_against(people, probe, self.bundle), strict=True)
+        found = [
+            Candidate(person.name, llr=compared[1], score=compared[0], profile=self.profile.name)
+            for person, compared in scored
+            if compared is not None and compared[1] >= self.profile.threshold_llr
+        ]
+        return sorted(found, key=lambda candidate: -candidate.llr)[: self.top]
 
 
 def _reason(outcome: Outcome, llr: float, profile: ThresholdProfile) -> str:

@@ -10,13 +10,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.backend import Quality, Sides
 from voxid.bundle import Bundle
 from voxid.errors import CompatibilityError, InputError, PolicyError
 from voxid.gallery.consent import Act, Consent, ConsentRecord
 from voxid.gallery.records import PersonRecord
-from voxid.gallery.search import reference_vector
 from voxid.recognize.listening import Heard, embedding_of
-from voxid.score import center, cosine
 from voxid.speech import QualityPolicy
 
 __all__ = ["DUPLICATE_PROFILE", "Enrollment"]
@@ -148,19 +147,27 @@ def new_recordings(
     return fresh, warnings
 
 
-def consistency_llrs(embeddings: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float64]:
-    """Return the LLR of each reference against the mean of the others.
+def consistency_llrs(
+    embeddings: NDArray[np.float32], qualities: Sequence[Quality], bundle: Bundle
+) -> NDArray[np.float64]:
+    """Return the LLR of each reference against the others as one side.
 
     Args:
         embeddings: (R, D) raw, unit length, R at least 2.
+        qualities: R, of the speech behind each.
 
     Returns:
         (R,) natural-log LLRs; higher is more alike.
     """
-    centred = center(embeddings, bundle.mean)
-    rest = centred.sum(axis=0) - centred
-    rest /= np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-12)
-    return bundle.calibration.llr(np.einsum("rd,rd->r", centred, rest))
+    rows = range(len(embeddings))
+    others = [[row for row in rows if row != left_out] for left_out in rows]
+    rest = bundle.backend.sides(
+        [embeddings[chosen] for chosen in others], [[qualities[row] for row in chosen] for chosen in others]
+    )
+    each = bundle.backend.sides(
+        [embeddings[row : row + 1] for row in rows], [[quality] for quality in qualities]
+    )
+    return bundle.backend.compare(rest, each)[1]
 
 
 def check_consistency(
@@ -171,12 +178,14 @@ def check_consistency(
     Recordings already on record take part, so a stranger's recording is not added to a person either.
     """
     rows = list(person.embeddings(bundle.id)) if person else []
+    qualities = person.qualities(bundle.id) if person else []
     labels = [f"an earlier recording of {name!r}"] * len(rows)
     rows += [embedding_of(recording, policy) for recording in fresh]
+    qualities += [Quality.of(recording.quality) for recording in fresh]
     labels += [recording.label for recording in fresh]
     if len(rows) < 2:
         return None, None
-    llrs = consistency_llrs(np.stack(rows), bundle)
+    llrs = consistency_llrs(np.stack(rows), qualities, bundle)
     lowest = int(np.argmin(llrs))
     if llrs[lowest] >= MIN_CONSISTENCY_LLR:
         return float(llrs[lowest]), None
@@ -190,12 +199,27 @@ def check_consistency(
     )
 
 
-def score_against(
-    person: PersonRecord, probe: NDArray[np.float32], bundle: Bundle
-) -> tuple[float, float] | None:
-    """Return score and LLR of a centred probe (D,) against a person; None without a comparable voiceprint."""
-    references = person.embeddings(bundle.id)
-    if not len(references):
-        return None
-    score = float(cosine(probe, reference_vector(references, bundle.mean)[None])[0])
-    return score, float(bundle.calibration.llr(score))
+def side_of(person: PersonRecord, bundle: Bundle) -> Sides:
+    """Return all that one bundle knows a person by, as one side of a trial; there must be a voiceprint of it."""
+    return bundle.backend.side(person.embeddings(bundle.id), person.qualities(bundle.id))
+
+
+def scores_against(
+    people: Sequence[PersonRecord], probe: Sides, bundle: Bundle
+) -> list[tuple[float, float] | None]:
+    """Return score and LLR of a probe against each person; None for one without a comparable voiceprint.
+
+    Args:
+        people: at once, which costs less than one after another.
+        probe: one side.
+    """
+    references = [person.embeddings(bundle.id) for person in people]
+    comparable = [at for at, rows in enumerate(references) if len(rows)]
+    found: list[tuple[float, float] | None] = [None] * len(people)
+    if comparable:
+        enrolled = bundle.backend.sides(
+            [references[at] for at in comparable], [people[at].qualities(bundle.id) for at in comparable]
+        )
+        for at, score, llr in zip(comparable, *bundle.backend.compare(enrolled, probe), strict=True):
+            found[at] = float(score), float(llr)
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import AudioSource
+from voxid.backend import NOT_MEASURED, Quality
 from voxid.bundle import Bundle, default_bundle
 from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE, Candidate, Decision
 from voxid.errors import CompatibilityError, ConfigError, InputError
@@ -26,7 +27,7 @@ from voxid.gallery.store import Store, StoreReport
 from voxid.gallery.transfer import TransferReport, export_gallery, import_gallery
 from voxid.recognize.amending import id_of, merged, missing, withdrawn
 from voxid.recognize.applying import Application, refuse_opted_out
-from voxid.recognize.comparing import Claim, rank
+from voxid.recognize.comparing import Claim, Search
 from voxid.recognize.enrollment import Enrollment
 from voxid.recognize.listening import as_sources, embedding_of, hear
 from voxid.speech import QualityPolicy
@@ -42,8 +43,8 @@ def utc_now() -> datetime:
 class Gallery:
     """Enrolled people in one encrypted file, and the verbs on them. Use `Gallery.open`.
 
-    A person is compared by the mean of their centred reference embeddings, scaled to length 1. Threads may
-    share a gallery; other processes may have the same file open. After `fork`, open it anew in the child.
+    A person is compared by all their references as one side of a trial (`voxid.backend`). Threads may share a
+    gallery; other processes may have the same file open. After `fork`, open it anew in the child.
     """
 
     def __init__(
@@ -207,7 +208,8 @@ class Gallery:
         self.bundle.profile(profile)
         heard = hear(source, self.bundle, self.policy, channel)
         embedding = embedding_of(heard, self.policy)
-        return self.match(embedding[None], purpose="identify", profile=profile, top=top)[0]
+        known = [Quality.of(heard.quality)]
+        return self.match(embedding[None], purpose="identify", profile=profile, top=top, qualities=known)[0]
 
     def match(
         self,
@@ -217,6 +219,7 @@ class Gallery:
         profile: str = DEFAULT_PROFILE,
         top: int = 5,
         bundle_id: str | None = None,
+        qualities: Sequence[Quality] | None = None,
     ) -> list[list[Candidate]]:
         """Return, for each embedding, the people it may be, best first; an empty list says unknown.
 
@@ -224,6 +227,7 @@ class Gallery:
             embeddings: (K, D) float32, raw, unit length, made by the gallery's bundle.
             purpose: only people who consent to it are looked at.
             bundle_id: the bundle that made them, to be checked; None trusts the caller.
+            qualities: K, of the speech behind each, which the LLR takes into account; None: not measured.
 
         Raises:
             InputError: purpose_unknown, profile_unknown, top_invalid, index_input_invalid.
@@ -240,7 +244,9 @@ class Gallery:
                 f"a gallery open with {self.bundle.id} (K, {self.bundle.dim}); use one bundle for both.",
             )
         store, index = self._stored()
-        return rank(store, index, self.bundle, vectors, purpose, limits, top, self._clock())
+        known = [NOT_MEASURED] * len(vectors) if qualities is None else qualities
+        search = Search(store, index, self.bundle, purpose, limits, top)
+        return search.ranked(vectors, known, self._clock())
 
     # --- the people -------------------------------------------------------------------------------------
 
