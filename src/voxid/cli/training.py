@@ -30,6 +30,10 @@ def train(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="The bundle's folder; without it WORK/NAME/bundle."),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option("--teacher", metavar="FILE", help="The public model the recipe learns from, if any."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew instead of going on from a checkpoint.")
     ] = False,
@@ -37,7 +41,8 @@ def train(
 ) -> None:
     """Train an embedding network by a recipe and export it as a bundle (needs the train extra).
 
-    An interrupted run goes on where it was when it is started again.
+    An interrupted run goes on where it was when it is started again. Several GPUs or machines share a run under
+    torchrun --nproc-per-node N -m voxid train RECIPE.
 
     Example:
 
@@ -65,6 +70,7 @@ def train(
             corpora,
             work=work,
             out=folder,
+            teacher=teacher,
             resume=not fresh,
             on_pack=_pack_reporter(bar),
             on_row=_row_reporter(bar, plan.total_steps),
@@ -86,13 +92,13 @@ def _require_torch() -> None:
 
 
 def _pack_reporter(bar: Progress) -> Callable[[str, int, int], None]:
-    """Return what shows the packing of speech: one bar per shard."""
+    """Return what shows the packing of speech: one bar per corpus."""
     tasks: dict[str, Any] = {}
 
-    def report(shard: str, done: int, total: int) -> None:
-        if shard not in tasks:
-            tasks[shard] = bar.add_task(f"packing {shard} speakers", total=total)
-        bar.update(tasks[shard], completed=done, total=total)
+    def report(corpus: str, done: int, total: int) -> None:
+        if corpus not in tasks:
+            tasks[corpus] = bar.add_task(f"packing {corpus}", total=total)
+        bar.update(tasks[corpus], completed=done, total=total)
 
     return report
 

@@ -27,6 +27,7 @@ def run(
     *,
     work: str | Path,
     out: str | Path,
+    teacher: str | Path | None = None,
     resume: bool = True,
     on_pack: Callable[[str, int, int], None] = lambda shard, done, total: None,
     on_row: Callable[[dict[str, Any]], None] = lambda row: None,
@@ -38,16 +39,20 @@ def run(
         corpora_root: folder with one clone per corpus of the recipe.
         work: folder for packed speech and checkpoints; kept, so that the next run starts at once.
         out: the bundle's folder. Recipe and log are put beside the graph.
+        teacher: file of the teacher the recipe names, when it names one and speech is still to be packed.
         resume: go on from the last checkpoint in ``work``.
-        on_pack: called with (shard name, speakers done, speakers in all).
+        on_pack: called with (corpus, speakers done, speakers in all).
         on_row: called with every row of the training log.
 
     Raises:
-        ConfigError: recipe or corpora are missing or wrong.
-        CompatibilityError: the checkpoint belongs to another recipe, or the export differs from PyTorch.
+        ConfigError: recipe, corpora or teacher are missing or wrong.
+        CompatibilityError: the teacher is another than the recipe's, the checkpoint belongs to another recipe, or
+            the export differs from PyTorch.
     """
     recipe, work, out = load_recipe(recipe_path), Path(work), Path(out)
-    training, held_out = prepare(recipe, Path(corpora_root), work / "packed", on_pack)
+    training, held_out = prepare(
+        recipe, Path(corpora_root), work / "packed", on_pack, Path(teacher) if teacher else None
+    )
     run_folder = work / recipe.name
     network = train(recipe, training, held_out, run_folder, on_row, resume)
     bundle = export_bundle(network, recipe, training, held_out, out, _NOTES)
