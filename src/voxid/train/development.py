@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,29 @@ from voxid.segments import Segment
 from voxid.simulate.distortions import Samples, add_at_snr, babble
 from voxid.speech import VadOptions, detect_speech, measure_quality
 from voxid.train.augment import SAMPLE_RATE_HZ, codec, coloured_noise, telephone
-from voxid.train.corpora import Utterance
 
 Progress = Callable[[int, int], None]
+
+
+class Recording(Protocol):
+    """An audio file, and what is known of it (:class:`voxid.train.corpora.Utterance`)."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus."""
+
+    @property
+    def speaker(self) -> str:
+        """Who is speaking."""
+
+    @property
+    def session(self) -> str:
+        """Tells recordings made on different occasions apart."""
+
 
 _CUT_SLACK_S = 0.5  # a cut of a recording hardly longer would be the recording
 _CUT_RANGE_S = (1.0, 6.0)
@@ -76,7 +97,7 @@ class HeardSpeech:
         left_out: why utterances are not among them, counted.
     """
 
-    utterances: Sequence[Utterance]
+    utterances: Sequence[Recording]
     utterance: NDArray[np.int64]
     view: NDArray[np.str_]
     vectors: NDArray[np.float32]
@@ -103,7 +124,7 @@ class Listener:
     workers: int | None = None
 
     def hear(
-        self, utterances: Sequence[Utterance], views: Sequence[View], progress: Progress | None = None
+        self, utterances: Sequence[Recording], views: Sequence[View], progress: Progress | None = None
     ) -> HeardSpeech:
         """Return the embeddings of utterances under views; what holds no speech is left out and counted.
 
@@ -137,7 +158,7 @@ class Listener:
 
 def _collect(
     store: EmbeddingCache,
-    utterances: Sequence[Utterance],
+    utterances: Sequence[Recording],
     keys: Sequence[str],
     views: Sequence[View],
     problems: dict[str, int],
