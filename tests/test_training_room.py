@@ -36,6 +36,7 @@ name: tiny
 seed: 3
 network: {{name: {network}, channels: 32, aggregation: 48, embedding: 16, stride: 2}}
 loss: {{name: {loss}, scale: 20.0}}
+backend: {{methods: []}}
 validate_every_steps: 20
 checkpoint_every_steps: 10
 stages:

@@ -72,8 +72,9 @@ def train(
             out=folder,
             teacher=teacher,
             resume=not fresh,
-            on_pack=_pack_reporter(bar),
+            on_pack=_part_reporter(bar, "packing"),
             on_row=_row_reporter(bar, plan.total_steps),
+            on_fit=_part_reporter(bar, "fitting the back-end:"),
         )
     if as_json:
         print_json({"id": bundle.id, "path": str(folder), "card": bundle.card})
@@ -91,14 +92,14 @@ def _require_torch() -> None:
         )
 
 
-def _pack_reporter(bar: Progress) -> Callable[[str, int, int], None]:
-    """Return what shows the packing of speech: one bar per corpus."""
+def _part_reporter(bar: Progress, doing: str) -> Callable[[str, int, int], None]:
+    """Return what shows the parts of a longer piece of work, such as the corpora packed: one bar each."""
     tasks: dict[str, Any] = {}
 
-    def report(corpus: str, done: int, total: int) -> None:
-        if corpus not in tasks:
-            tasks[corpus] = bar.add_task(f"packing {corpus}", total=total)
-        bar.update(tasks[corpus], completed=done, total=total)
+    def report(part: str, done: int, total: int) -> None:
+        if part not in tasks:
+            tasks[part] = bar.add_task(f"{doing} {part}", total=total)
+        bar.update(tasks[part], completed=done, total=total)
 
     return report
 

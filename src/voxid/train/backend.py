@@ -45,7 +45,8 @@ class BackendOptions:
     Args:
         cohort_speakers: training speakers in the cohort, at most.
         utterances_per_speaker: recordings of each that are listened to; PLDA needs two.
-        methods: ways to score that are tried.
+        methods: ways to score that are tried. None of them: a run of ``voxid train`` keeps the quick back-end that the
+            export sets on packed speech.
         tops: sizes of the part of the cohort that counts, for AS-norm.
         plda_dims: dimensions kept by PLDA; 0 is all of them.
         qualities: measures the calibration may use (:data:`voxid.backend.QUALITIES`).

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from voxid.errors import ConfigError
+from voxid.train.backend import BackendOptions
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     network: Network = field(default_factory=Network)
     loss: Loss = field(default_factory=Loss)
+    backend: BackendOptions = field(default_factory=BackendOptions)
     seed: int = 17
     weight_decay: float = 0.01
     balance: float = 1.0
