@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.backend import COSINE, Backend, Scoring
-from voxid.calibration import Calibration
+from voxid.calibration import Calibration, Uncalibrated
 from voxid.decision import ThresholdProfile
 from voxid.errors import CompatibilityError, InputError
 from voxid.plda import Plda
@@ -62,12 +62,24 @@ class Bundle:
         """What turns embeddings into scores and LLRs."""
         return Backend(self.mean, self.calibration, self.scoring, self.cohort, self.plda)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether scores mean something: False for a model that was added and not calibrated yet."""
+        return not isinstance(self.calibration, Uncalibrated)
+
+    def check_calibrated(self) -> None:
+        """Raise CompatibilityError ``bundle_uncalibrated`` unless scores mean something."""
+        if isinstance(self.calibration, Uncalibrated):
+            raise self.calibration.refusal()
+
     def profile(self, name: str) -> ThresholdProfile:
         """Return a threshold profile by name.
 
         Raises:
             InputError: ``profile_unknown``; the sentence lists the names there are.
+            CompatibilityError: ``bundle_uncalibrated``.
         """
+        self.check_calibrated()
         if name not in self.profiles:
             raise InputError(
                 "profile_unknown",
@@ -91,7 +103,10 @@ def load_bundle(path: str | Path) -> Bundle:
         with np.load(path / BACKEND_FILE, allow_pickle=False) as backend:
             arrays = {name: backend[name] for name in backend.files}
         mean = np.asarray(arrays["mean"], dtype=np.float32)
-        calibration = Calibration.from_dict(card["calibration"])
+        fitted = card["calibration"]
+        calibration = (
+            Uncalibrated(bundle=str(card["name"])) if fitted is None else Calibration.from_dict(fitted)
+        )
         scoring = Scoring(**card.get("scoring", {}))
         profiles = {p["name"]: ThresholdProfile(**p) for p in card["profiles"]}
         dim, name, graph = int(card["dim"]), str(card["name"]), contents[GRAPH_FILE]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from voxid.errors import InputError
+from voxid.errors import CompatibilityError, InputError
 
 Floats = NDArray[np.float64]
 
@@ -108,6 +108,31 @@ class Calibration:
         if not np.isfinite(numbers).all() or not found.scale > 0.0:
             raise ValueError("calibration weights that are finite, the scale above 0")
         return found
+
+
+@dataclass(frozen=True)
+class Uncalibrated(Calibration):
+    """What stands in a bundle for which nothing has been fitted yet: it refuses instead of guessing."""
+
+    scale: float = float("nan")
+    offset: float = float("nan")
+    targets: int = 0
+    nontargets: int = 0
+    fitted_on: str = ""
+    bundle: str = ""
+
+    def llr(self, score: ArrayLike, measured: Mapping[str, ArrayLike] | None = None) -> Floats:
+        """Raise CompatibilityError ``bundle_uncalibrated``."""
+        raise self.refusal()
+
+    def refusal(self) -> CompatibilityError:
+        """Return the error that says what to do."""
+        return CompatibilityError(
+            "bundle_uncalibrated",
+            f"{self.bundle} has no calibration: its scores are no likelihood ratios yet and it has no thresholds. Fit "
+            f"them on trials of your own speech: voxid calibrate --bundle {self.bundle} --trials LIST "
+            "--audio-root FOLDER.",
+        )
 
 
 @dataclass(frozen=True, eq=False)
