@@ -11,7 +11,7 @@ from voxid.audio import load
 from voxid.bundle import BACKEND_FILE, CARD_FILE, GRAPH_FILE, default_bundle, load_bundle
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import CompatibilityError, InputError
-from voxid.features import fbank
+from voxid.features import frame_count
 from voxid.timeline import Segment
 
 
@@ -81,8 +81,8 @@ def test_an_unknown_profile_lists_the_known() -> None:
 def test_an_utterance_is_one_mask_of_ones() -> None:
     embedder = get_embedder(default_bundle())
     waveform = load((speechlike(2.0), 16_000))
-    frames = fbank(waveform.samples)
-    one = embedder.embed_masks(frames, np.ones((1, frames.shape[0]), np.float32))[0]
+    everything = np.ones((1, frame_count(waveform.samples.size)), np.float32)
+    one = embedder.embed_masks(waveform.samples, everything)[0]
     np.testing.assert_allclose(one, embedder.embed(waveform), atol=1e-5)
     assert np.linalg.norm(one) == pytest.approx(1.0, abs=1e-5)
 
@@ -90,19 +90,19 @@ def test_an_utterance_is_one_mask_of_ones() -> None:
 def test_masks_do_not_touch_each_other() -> None:
     """Pooling under a mask gives the same whoever else is asked for in the same pass."""
     embedder = get_embedder(default_bundle())
-    frames = fbank(speechlike(3.0, seed=2))
-    halves = np.zeros((2, frames.shape[0]), np.float32)
+    samples = speechlike(3.0, seed=2)
+    halves = np.zeros((2, frame_count(samples.size)), np.float32)
     halves[0, :150], halves[1, 150:] = 1.0, 1.0
-    both = embedder.embed_masks(frames, halves)
-    swapped = embedder.embed_masks(frames, halves[::-1].copy())
+    both = embedder.embed_masks(samples, halves)
+    swapped = embedder.embed_masks(samples, halves[::-1].copy())
     np.testing.assert_allclose(both, swapped[::-1], atol=1e-5)
 
 
 def test_empty_masks_and_short_speech_are_errors() -> None:
     embedder = get_embedder(default_bundle())
-    frames = fbank(speechlike(1.0))
+    samples = speechlike(1.0)
     with pytest.raises(InputError, match=r"mask 0 holds 0.00 s") as caught:
-        embedder.embed_masks(frames, np.zeros((1, frames.shape[0]), np.float32))
+        embedder.embed_masks(samples, np.zeros((1, frame_count(samples.size)), np.float32))
     assert caught.value.code == "mask_empty"
     waveform = load((speechlike(1.0), 16_000))
     with pytest.raises(InputError, match="has 0.10 s of speech to embed") as caught:

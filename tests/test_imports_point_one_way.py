@@ -14,8 +14,9 @@ PACKAGE = ROOT / "src" / "voxid"
 
 # A room imports only rooms to its left.
 ORDER = (
-    "errors segments timeline containers decoding audio features silero speech score plda calibration "
-    "decision backend bundle embedding picture gallery recognize diarize simulate spoof evaluate train service cli"
+    "errors segments timeline containers decoding audio features spectrogram frontend silero speech "
+    "score plda calibration decision backend bundle embedding zoo picture gallery recognize diarize "
+    "simulate spoof evaluate train service cli"
 ).split()
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[:2] != "__")

@@ -1,9 +1,9 @@
-"""Fbank and masks to speaker embeddings, by ONNX Runtime."""
+"""Speech and masks to speaker embeddings, by ONNX Runtime and the front end the bundle asks for."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from voxid.audio import Waveform
 from voxid.bundle import Bundle
 from voxid.errors import CompatibilityError, InputError
-from voxid.features import fbank, frame_count
+from voxid.features import frame_count
+from voxid.frontend import FrontEnd
 from voxid.speech import speech_mask
 from voxid.timeline import Segment
 
@@ -25,6 +26,8 @@ _MIN_MASK_FRAMES = 18  # 0.2 s
 MARGIN_FRAMES = 15
 # Longer speech is embedded in pieces and averaged by length: memory stays flat and the mean stays local.
 _PIECE_FRAMES = 3_000
+# Frames on either side of a stretch that goes through a graph alone: what its convolutions and neighbourhoods see.
+_CONTEXT_FRAMES = 200
 
 
 class Embedder:
@@ -33,17 +36,20 @@ class Embedder:
     Args:
         bundle: what to run.
         threads: intra-op threads; None takes the machine's cores, at most 4.
+
+    Raises:
+        CompatibilityError: ``bundle_invalid`` for a graph that does not load, ``front_end_invalid`` for a card that
+            asks for features this version does not make.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        self.front_end = FrontEnd.from_card(bundle.card["input"])
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(
-                bundle.graph, options, providers=ort.get_available_providers()
-            )
+            self._session = ort.InferenceSession(bundle.graph, options, providers=_providers())
         except Exception as error:  # onnxruntime raises its own unrelated classes
             raise CompatibilityError(
                 "bundle_invalid", f"the graph of bundle {bundle.id} does not load: {error}"
@@ -62,7 +68,8 @@ class Embedder:
             (D,) float32 of unit length.
 
         Raises:
-            InputError: ``audio_too_short`` with less than 0.2 s to pool over.
+            InputError: ``audio_too_short`` with less than 0.2 s to pool over; ``embedding_not_finite``,
+                ``graph_failed`` when the graph cannot take this audio.
         """
         n_frames = frame_count(waveform.samples.size)
         speech = np.ones(n_frames, np.float32) if regions is None else speech_mask(regions, n_frames)
@@ -73,52 +80,138 @@ class Embedder:
                 f"{MIN_EMBEDDING_S} s are needed. "
                 "Give a longer recording.",
             )
-        frames = fbank(waveform.samples)[with_margin(speech) > 0]
-        pieces = max(1, round(frames.shape[0] / _PIECE_FRAMES))
-        total = np.zeros(self.dim, dtype=np.float64)
-        for part in np.array_split(frames, pieces):
-            everything = np.ones((1, part.shape[0]), np.float32)
-            total += part.shape[0] * self._run(part, everything)[0].astype(np.float64)
-        return _unit(total)
+        x = self.front_end.features_of(waveform.samples)
+        kept = self.front_end.align(with_margin(speech)[None], x)[0] > 0
+        return np.asarray(self._embed_voices([self.front_end.select(x, kept)])[0])
 
-    def embed_masks(self, frames: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return one embedding per mask from one pass of the graph.
+    def embed_masks(self, samples: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return one embedding per mask, from one pass of a ``masks`` graph or one run per mask of a ``plain`` one.
 
         Args:
-            frames: (T, 80) fbank of a chunk.
-            masks: (K, T) in [0, 1]; K voices or windows.
+            samples: (N,) float32 of a chunk, 16 kHz.
+            masks: (K, T) in [0, 1] over the ``frame_count(N)`` frames of 10 ms; K voices or windows. A plain graph
+                is given the frames above 0.5.
 
         Returns:
             (K, D) float32 of unit length.
 
         Raises:
-            InputError: ``mask_shape`` when shapes disagree, ``mask_empty`` when a mask holds less than 0.2 s.
+            InputError: ``mask_shape`` when shapes disagree, ``mask_empty`` when a mask holds less than 0.2 s;
+                ``embedding_not_finite``, ``graph_failed`` when the graph cannot take this audio.
         """
-        if masks.ndim != 2 or masks.shape[0] == 0 or masks.shape[1] != frames.shape[0]:
+        n_frames = frame_count(samples.size)
+        if masks.ndim != 2 or masks.shape[0] == 0 or masks.shape[1] != n_frames:
             raise InputError(
                 "mask_shape",
-                f"masks of shape {masks.shape} do not fit {frames.shape[0]} frames; give (K, T), K > 0.",
+                f"masks of shape {masks.shape} do not fit {n_frames} frames; give (K, T), K > 0.",
             )
-        weakest = int(masks.sum(axis=1).argmin())
-        if masks[weakest].sum() < _MIN_MASK_FRAMES:
+        spoken = masks if self.front_end.layout == "masks" else masks > 0.5
+        weakest = int(spoken.sum(axis=1).argmin())
+        if spoken[weakest].sum() < _MIN_MASK_FRAMES:
             raise InputError(
                 "mask_empty",
-                f"mask {weakest} holds {masks[weakest].sum() / 100:.2f} s; an embedding needs {MIN_EMBEDDING_S} s.",
+                f"mask {weakest} holds {spoken[weakest].sum() / 100:.2f} s; an embedding needs {MIN_EMBEDDING_S} s.",
             )
-        return self._run(frames, masks)
+        x = self.front_end.features_of(samples)
+        masks = self.front_end.align(masks, x)
+        if self.front_end.layout == "masks":
+            return self._pool_masks(x, masks)
+        return self._embed_voices([self.front_end.select(x, mask > 0.5) for mask in masks])
 
-    def _run(self, frames: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _embed_voices(self, voices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return (K, D): each voice, cut out of its recording, in pieces that are averaged by length."""
+        total = np.zeros((len(voices), self.dim), dtype=np.float64)
+        pieces = [
+            (row, part)
+            for row, voice in enumerate(voices)
+            for part in self.front_end.pieces(voice, _PIECE_FRAMES)
+        ]
+        if self.front_end.layout == "masks":
+            vectors = [self._pool_masks(part, np.ones((1, len(part)), np.float32))[0] for _, part in pieces]
+        else:
+            vectors = self._run_plain([part for _, part in pieces])
+        for (row, part), vector in zip(pieces, vectors, strict=True):
+            total[row] += part.shape[0] * vector.astype(np.float64)
+        return _unit(total)
+
+    def _pool_masks(self, x: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (K, D) of frames (T', F) under masks (K, T')."""
         # The spectrum's mean (the channel) is taken where somebody speaks, as in training, not over the pauses.
-        x = frames - np.average(frames, axis=0, weights=masks.max(axis=0)).astype(np.float32)
-        out = self._session.run(
-            None, {"fbank": x[None], "weights": np.asarray(masks, dtype=np.float32)[None]}
-        )[0][0]
+        x = self.front_end.normalised(x, masks.max(axis=0))
+        longest = self.front_end.max_frames
+        if not longest or len(x) <= longest:
+            return np.asarray(self._run({"fbank": x[None], "weights": masks[None]})[0])
+        out = np.empty((len(masks), self.dim), np.float32)
+        for rows, start, end in _neighbours(masks, longest):
+            part = {"fbank": x[None, start:end], "weights": masks[None, rows, start:end]}
+            out[rows] = self._run(part)[0]
+        return out
+
+    def _run_plain(self, voices: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Return (D,) of each voice; those of one length share a run as far as the graph allows."""
+        inputs = [self.front_end.arranged(voice) for voice in voices]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for row, one in enumerate(inputs):
+            by_shape.setdefault(one.shape, []).append(row)
+        out: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(voices)
+        name = self.front_end.input or self._session.get_inputs()[0].name
+        for rows in by_shape.values():
+            for first in range(0, len(rows), self.front_end.batch):
+                chosen = rows[first : first + self.front_end.batch]
+                found = self._run({name: np.concatenate([inputs[row] for row in chosen])})
+                if found.size != len(chosen) * self.dim:
+                    raise CompatibilityError(
+                        "bundle_invalid",
+                        f"the graph of bundle {self.bundle.id} returned shape {found.shape} for {len(chosen)} "
+                        f"voice(s); its card says {self.dim} values each. Add the model again.",
+                    )
+                for row, vector in zip(chosen, found.reshape(len(chosen), self.dim), strict=True):
+                    out[row] = vector
+        return out
+
+    def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the graph's first, or named, output with its last axis brought to length 1."""
+        wanted = [self.front_end.output] if self.front_end.output else None
+        try:
+            out = self._session.run(
+                wanted, {name: np.ascontiguousarray(x, np.float32) for name, x in inputs.items()}
+            )[0]
+        except Exception as error:  # onnxruntime raises its own unrelated classes
+            shapes = ", ".join(f"{name} {x.shape}" for name, x in inputs.items())
+            raise InputError(
+                "graph_failed",
+                f"the graph of {self.bundle.id} fails on {shapes}: {str(error)[:300]}. Give longer speech, or correct "
+                "the front end in the card.",
+            ) from error
         if not np.isfinite(out).all():
             raise InputError(
                 "embedding_not_finite",
                 "the network returned NaN or infinity for this audio; it cannot be compared.",
             )
         return _unit(out)
+
+
+def _neighbours(masks: NDArray[np.float32], longest: int) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+    """Yield rows of ``masks`` that lie close together, and the frames (start, end) of them and what is around.
+
+    No stretch is longer than ``longest`` unless one mask alone is.
+    """
+    active = masks > 0
+    first = active.argmax(axis=1)
+    last = masks.shape[1] - active[:, ::-1].argmax(axis=1)
+    order = np.argsort(first, kind="stable")
+    room = max(1, longest - 2 * _CONTEXT_FRAMES)
+    begin = 0
+    while begin < len(order):
+        start, end, stop = int(first[order[begin]]), int(last[order[begin]]), begin + 1
+        while stop < len(order) and max(end, int(last[order[stop]])) - start <= room:
+            end, stop = max(end, int(last[order[stop]])), stop + 1
+        yield (
+            order[begin:stop],
+            max(0, start - _CONTEXT_FRAMES),
+            min(masks.shape[1], end + _CONTEXT_FRAMES),
+        )
+        begin = stop
 
 
 def _providers() -> list[str]:

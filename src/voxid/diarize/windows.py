@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.diarize.options import DiarizeOptions
 from voxid.embedding import Embedder
-from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, fbank
+from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S
 
 MIN_MASK_FRAMES = 20
 """Fewest frames the embedding graph pools over (0.2 s); shorter speech borrows frames around it."""
@@ -155,8 +155,7 @@ def embed_windows(
         bounds = windows.bounds[first:last]
         start, end = int(bounds[:, 0].min()), int(bounds[:, 1].max())
         samples = waveform.samples[start * _HOP_SAMPLES : (end - 1) * _HOP_SAMPLES + _FRAME_SAMPLES]
-        features = fbank(samples)
-        return embedder.embed_masks(features, draw_masks(bounds, speech, start, len(features)))
+        return embedder.embed_masks(samples, draw_masks(bounds, speech, start, end - start))
 
     for done, ((first, last), result) in enumerate(_in_order(chunks, embed_chunk, options.threads), start=1):
         embeddings[first:last] = result
