@@ -59,6 +59,12 @@ def test_taken_rows_are_the_rows(method: str) -> None:
     np.testing.assert_allclose(scorer.compare(sides.take([2, 0, 2]), probe)[1], whole[[2, 0, 2]], atol=1e-6)
 
 
+def test_nobody_to_compare_with_gives_no_scores() -> None:
+    scorer = backend("as_norm")
+    scores, llrs = scorer.compare(scorer.sides(PEOPLE).take([]), scorer.side(PROBE))
+    assert scores.shape == llrs.shape == (0,)
+
+
 def test_speech_of_references_adds_up_and_the_rest_is_averaged_by_it() -> None:
     scorer = backend("cosine")
     known = [Quality(1.0, 10.0, None), Quality(3.0, 30.0, -20.0)]

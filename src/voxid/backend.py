@@ -218,7 +218,7 @@ class Backend:
         """Return every quality measure of the trials, NaN where unknown; arguments as for :meth:`scores`."""
         named = [(f"probe_{name}", values) for name, values in probe.measured.items()]
         named += [(f"enroll_{name}", values) for name, values in enroll.measured.items()]
-        n_trials = max(len(enroll), len(probe))
+        (n_trials,) = np.broadcast_shapes((len(enroll),), (len(probe),))
         return {name: np.broadcast_to(values, n_trials) for name, values in named}
 
     def compare(self, enroll: Sides, probe: Sides) -> tuple[Floats, Floats]:

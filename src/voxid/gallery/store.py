@@ -179,14 +179,19 @@ class Store:
         for rows in self._rows_of_many(person_ids):
             yield rows.opened(self._keyring, self.path)
 
-    def glimpse_many(self, person_ids: Iterable[str], bundle_id: str) -> Iterator[Glimpse]:
-        """Return what the search index needs of those who exist, as far as one bundle can compare them.
+    def glimpse_many(
+        self, person_ids: Iterable[str], bundle_id: str, *, speech: bool = False
+    ) -> Iterator[Glimpse]:
+        """Return what searching needs of those who exist, as far as one bundle can compare them.
+
+        Args:
+            speech: also the quality of the speech behind their references.
 
         Raises:
             StoreError: store_damaged, naming what of whom.
         """
         for rows in self._rows_of_many(person_ids):
-            yield rows.glimpsed(self._keyring, self.path, bundle_id)
+            yield rows.glimpsed(self._keyring, self.path, bundle_id, speech=speech)
 
     @contextmanager
     def changing(self) -> Iterator[Change]:

@@ -189,11 +189,12 @@ class Search:
         with self.store.snapshot() as roster:
             self.index.sync(roster)
             lines = self.index.search(probes.vectors, max(self.top, RESCORED), self.purpose, now)
-            proposed = [self._hopeful(line) for line in lines]
-            wanted = sorted({id_ for line in proposed for id_ in line})
-            people = {record.id: record for record in self.store.read_many(wanted)} if wanted else {}
+            found = self._scored([self._hopeful(line) for line in lines], probes)
+            named = sorted({id_ for line in found for id_, _, _ in line})
+            names = {record.id: record.name for record in self.store.read_many(named)} if named else {}
         return [
-            self._best([people[id_] for id_ in ids], probes.take([row])) for row, ids in enumerate(proposed)
+            [Candidate(names[id_], llr, score, self.profile.name) for id_, score, llr in line]
+            for line in found
         ]
 
     def _hopeful(self, line: Sequence[tuple[str, float]]) -> list[str]:
@@ -203,14 +204,26 @@ class Search:
             line = [at for at, llr in zip(line, llrs, strict=True) if llr >= self.profile.threshold_llr]
         return [id_ for id_, _ in line]
 
-    def _best(self, people: Sequence[PersonRecord], probe: Sides) -> list[Candidate]:
-        scored = zip(people, scores_against(people, probe, self.bundle), strict=True)
-        found = [
-            Candidate(person.name, llr=compared[1], score=compared[0], profile=self.profile.name)
-            for person, compared in scored
-            if compared is not None and compared[1] >= self.profile.threshold_llr
-        ]
-        return sorted(found, key=lambda candidate: -candidate.llr)[: self.top]
+    def _scored(
+        self, proposed: Sequence[Sequence[str]], probes: Sides
+    ) -> list[list[tuple[str, float, float]]]:
+        """Return (person id, score, LLR) of those at or above the threshold, best first, for each of the probes."""
+        wanted = sorted({id_ for line in proposed for id_ in line})
+        if not wanted:
+            return [[] for _ in proposed]
+        backend = self.bundle.backend
+        glimpses = list(self.store.glimpse_many(wanted, self.bundle.id, speech=True))
+        enrolled = backend.sides(
+            [np.frombuffer(b"".join(g.embeddings), "<f4").reshape(-1, self.bundle.dim) for g in glimpses],
+            [g.qualities for g in glimpses],
+        )
+        row_of = {glimpse.id: row for row, glimpse in enumerate(glimpses)}
+        found = []
+        for at, line in enumerate(proposed):
+            scores, llrs = backend.compare(enrolled.take([row_of[id_] for id_ in line]), probes.take([at]))
+            rows = sorted(zip(line, scores.tolist(), llrs.tolist(), strict=True), key=lambda row: -row[2])
+            found.append([row for row in rows if row[2] >= self.profile.threshold_llr][: self.top])
+        return found
 
 
 def _reason(outcome: Outcome, llr: float, profile: ThresholdProfile) -> str:
