@@ -135,3 +135,27 @@ def test_the_card_keeps_it() -> None:
 def test_a_stored_calibration_that_is_none_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="finite, the scale above 0"):
         Calibration.from_dict({**Calibration(1.0, 0.0, 1, 1, "x").to_dict(), **change})
+
+
+def test_a_pull_to_another_calibration_keeps_what_it_was_taught() -> None:
+    """Trials that say the opposite: a strong pull keeps weights and range, a weak one gives them up."""
+    taught = fit_quality_calibration(trials(20_000, 11), NAMES, "many").qualities
+    other = trials(2_000, 12)
+    turned = {"probe_log_speech_s": 3.0 - other.measured["probe_log_speech_s"]}
+    opposite = CalibrationTrials(other.scores, other.is_target, turned)
+    moved = []
+    for strength in (100.0, 1e-6):
+        again = fit_quality_calibration(opposite, NAMES, "few", strength=strength, around=taught).qualities[0]
+        assert (again.low, again.high, again.neutral) == (taught[0].low, taught[0].high, taught[0].neutral)
+        moved.append(abs(again.log_gain - taught[0].log_gain))
+    assert moved[0] < 0.02
+    assert moved[1] > 0.2
+
+
+def test_measures_that_do_not_vary_here_keep_what_was_taught() -> None:
+    taught = fit_quality_calibration(trials(5_000, 13), NAMES, "many").qualities
+    drawn = trials(500, 14)
+    same = CalibrationTrials(drawn.scores, drawn.is_target, {"probe_log_speech_s": np.full(1_000, np.nan)})
+    kept = fit_quality_calibration(same, NAMES, "few", around=taught).qualities[0]
+    assert kept.shift == pytest.approx(taught[0].shift)
+    assert kept.log_gain == pytest.approx(taught[0].log_gain)

@@ -188,6 +188,7 @@ def fit_quality_calibration(
     *,
     prior: float = 0.5,
     strength: float = 1e-3,
+    around: tuple[QualityWeight, ...] = (),
 ) -> Calibration:
     """Return the map at the head of this file that minimises prior-weighted logistic loss.
 
@@ -198,20 +199,23 @@ def fit_quality_calibration(
         prior: target prior the loss is weighted to, in (0, 1).
         strength: of the pull of the quality weights to 0: the loss (nats) a weight of 1 per standard deviation
             costs. Larger: nearer to the affine map.
+        around: weights of another calibration, by ``names``, that the pull is to instead of 0. Their ranges are kept,
+            so that a few trials change what many have taught no more than they can.
 
     Raises:
         InputError: as :func:`fit_calibration`.
     """
     _check(trials)
-    ranges = [weight for name in names if (weight := _range_of(name, trials.measured[name])) is not None]
-    z = (
-        np.stack([weight.deviation(trials.measured[weight.name]) for weight in ranges], axis=1)
-        if ranges
-        else None
-    )
-    spread = np.ones(0) if z is None else np.maximum(z.std(axis=0), 1e-9)
-    standard = np.zeros((trials.scores.size, 0)) if z is None else z / spread
-    scale, offset, shift, log_gain = _minimise(trials, standard, prior, strength)
+    known = {weight.name: weight for weight in around}
+    found = [known.get(name) or _range_of(name, trials.measured[name]) for name in names]
+    ranges = [weight for weight in found if weight is not None]
+    # A quarter of the range is about the standard deviation, and is there also where these trials do not vary.
+    spread = np.array([(weight.high - weight.low) / 4 for weight in ranges])
+    z = np.zeros((trials.scores.size, len(ranges)))
+    for column, weight in enumerate(ranges):
+        z[:, column] = weight.deviation(trials.measured[weight.name]) / spread[column]
+    taught = np.array([[weight.shift, weight.log_gain] for weight in ranges]).reshape(-1, 2).T * spread
+    scale, offset, shift, log_gain = _minimise(trials, z, taught, (prior, strength))
     if scale <= 0.0:
         raise InputError(
             "calibration_backwards",
@@ -248,11 +252,17 @@ def _range_of(name: str, measured: Floats) -> QualityWeight | None:
 
 
 def _minimise(
-    trials: CalibrationTrials, z: Floats, prior: float, strength: float
+    trials: CalibrationTrials, z: Floats, taught: Floats, costs: tuple[float, float]
 ) -> tuple[float, float, Floats, Floats]:
-    """Return scale, offset, shifts (Q,), log gains (Q,) for standardised measures z (N, Q)."""
+    """Return scale, offset, shifts (Q,), log gains (Q,) for standardised measures z (N, Q).
+
+    Args:
+        taught: (2, Q) shifts and log gains the pull is to.
+        costs: prior and strength.
+    """
     from scipy.optimize import minimize  # a third of a second that verifying must not wait for
 
+    prior, strength = costs
     shares, sign = trials.shares(prior), np.where(trials.is_target, -1.0, 1.0)
     prior_shift = float(np.log(prior / (1.0 - prior)))
     # Cosines lie within 1, normalised scores and PLDA within tens: one optimiser wants one unit.
@@ -265,17 +275,15 @@ def _minimise(
         gain = np.exp(np.clip(z @ log_gain, -5.0, 5.0))
         evidence = scale * s + offset
         x = sign * (gain * evidence + z @ shift + prior_shift)
-        value = shares @ np.logaddexp(0.0, x) + strength * (shift @ shift + log_gain @ log_gain)
+        away = np.concatenate([shift - taught[0], log_gain - taught[1]])
+        value = shares @ np.logaddexp(0.0, x) + strength * (away @ away)
         pull = shares * sign / (1.0 + np.exp(np.clip(-x, -500, 500)))
         gradient = np.concatenate(
-            [
-                [pull @ (gain * s), pull @ gain],
-                z.T @ pull + 2.0 * strength * shift,
-                z.T @ (pull * gain * evidence) + 2.0 * strength * log_gain,
-            ]
+            [[pull @ (gain * s), pull @ gain], z.T @ pull, z.T @ (pull * gain * evidence)]
         )
+        gradient[2:] += 2.0 * strength * away
         return float(value), gradient
 
-    found = minimize(loss, np.r_[1.0, 0.0, np.zeros(2 * n_measures)], jac=True, method="L-BFGS-B").x
+    found = minimize(loss, np.r_[1.0, 0.0, taught.ravel()], jac=True, method="L-BFGS-B").x
     scale = float(found[0] / unit)
     return scale, float(found[1] - scale * centre), found[2 : 2 + n_measures], found[2 + n_measures :]

@@ -56,6 +56,7 @@ _CUT_SLACK_S = 0.5  # a cut of a recording hardly longer would be the recording
 _CUT_RANGE_S = (1.0, 6.0)
 _SNR_RANGE_DB = (5.0, 20.0)
 _VOICE_S = 8
+_SAVE_EVERY = 200  # recordings
 _VERSION = "1"  # of the distortions below: another one, other embeddings
 
 
@@ -149,6 +150,8 @@ class Listener:
                     store.put(f"{key}:{name}", vector, quality)
                 if problem:
                     problems[problem] = problems.get(problem, 0) + 1
+                if self.cache is not None and done % _SAVE_EVERY == 0:
+                    store.save()  # an interrupted run goes on from here
                 if progress is not None:
                     progress(done, len(jobs))
         if self.cache is not None:
