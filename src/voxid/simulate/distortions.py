@@ -19,7 +19,7 @@ def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:
     if noise_power <= 0.0:
         return speech
     gain = np.sqrt(float(np.mean(speech**2)) / (noise_power * 10.0 ** (snr_db / 10.0)))
-    return (speech + gain * noise).astype(np.float32)
+    return np.asarray(speech + gain * noise, dtype=np.float32)
 
 
 def babble(voices: Sequence[Samples], n_samples: int, rng: np.random.Generator) -> Samples:
