@@ -22,9 +22,12 @@ from voxid.evaluate import (
     look_up,
     read_trials,
 )
+from voxid.evaluate.embeddings import network_id
 from voxid.evaluate.metrics import act_dcf, cllr, eer
+from voxid.evaluate.scoring import cosine_scores
 from voxid.evaluate.trials import TrialList
-from voxid.evaluate.verification import METRICS, cosine_scores
+from voxid.evaluate.utterances import DETECTOR
+from voxid.evaluate.verification_report import METRICS
 
 VOICES = Path(str(files("voxid") / "data" / "voices"))
 
@@ -224,7 +227,8 @@ def test_measures_the_default_bundle_on_audio_and_again_from_its_cache(tmp_path:
     assert shares[-1] == pytest.approx(1.0)
     assert first.model_id == default_bundle().id
     assert first.metrics["auc"].value > 0.9
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [f"{default_bundle().id}.npz"]
+    kept = sorted(path.name for path in (tmp_path / "cache").iterdir())
+    assert kept == [f"{network_id(default_bundle())}.npz", f"speech-{DETECTOR}.json"]
     second = evaluate_verification(trials, VOICES, cache_dir=tmp_path / "cache", resamples=50)
     assert second.to_dict() == first.to_dict()
 

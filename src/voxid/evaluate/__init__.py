@@ -39,12 +39,8 @@ if TYPE_CHECKING:
     from voxid.evaluate.recalibration import recalibrate
     from voxid.evaluate.report import render, write_json
     from voxid.evaluate.trials import TrialList, read_scores, read_trials
-    from voxid.evaluate.verification import (
-        VerificationReport,
-        evaluate_embeddings,
-        evaluate_scores,
-        evaluate_verification,
-    )
+    from voxid.evaluate.verification import evaluate_embeddings, evaluate_scores, evaluate_verification
+    from voxid.evaluate.verification_report import VerificationReport
 
 __all__ = [
     "DiarizationErrors",
@@ -81,12 +77,8 @@ _MODULES = {
     "recalibration": ("recalibrate",),
     "report": ("render", "write_json"),
     "trials": ("TrialList", "read_scores", "read_trials"),
-    "verification": (
-        "VerificationReport",
-        "evaluate_embeddings",
-        "evaluate_scores",
-        "evaluate_verification",
-    ),
+    "verification": ("evaluate_embeddings", "evaluate_scores", "evaluate_verification"),
+    "verification_report": ("VerificationReport",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,13 +1,14 @@
 """Embeddings of the utterances of a trial list: computed once, cached, or read from a file.
 
-The cache is one ``.npz`` per bundle, keyed by the hash of the audio and by how it was pooled; beside each vector
-stands the quality of the speech it was made from. It is only a
-cache: a damaged or foreign file is thrown away and rebuilt.
+The cache is one ``.npz`` per network, keyed by the hash of the audio and by how it was pooled: bundles that differ
+only behind the embedding (cohort, calibration) share it. It is only a cache: a damaged or foreign file is thrown away
+and rebuilt.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -20,10 +21,10 @@ from numpy.typing import NDArray
 
 from voxid.audio import load
 from voxid.backend import NOT_MEASURED, Quality
-from voxid.bundle import Bundle
+from voxid.bundle import GRAPH_FILE, Bundle
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
-from voxid.speech import VadOptions, detect_speech, measure_quality
+from voxid.evaluate.utterances import DETECTOR, FactsCache, UtteranceFacts, file_sha256
 
 Vector = NDArray[np.float32]
 Embed = Callable[[str], Vector]
@@ -32,16 +33,22 @@ Embed = Callable[[str], Vector]
 MAX_CACHE_BYTES = 4 << 30
 
 # What an embedding was pooled over is part of its key: other options of the detector, other embeddings.
-_DETECTOR = hashlib.sha256(repr(VadOptions()).encode()).hexdigest()[:8]
-_SPEECH, _WHOLE = f"speech-{_DETECTOR}", f"whole-{_DETECTOR}"
+_SPEECH, _WHOLE = f"speech-{DETECTOR}", f"whole-{DETECTOR}"
+
+
+def network_id(bundle: Bundle) -> str:
+    """Return ``name@hash`` of what a raw embedding depends on: the graph, its input and its size, nothing behind."""
+    parts = [bundle.card["sha256"][GRAPH_FILE], bundle.card["input"], bundle.dim]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{bundle.name}@{digest[:12]}"
 
 
 class EmbeddingCache:
-    """Embeddings by audio hash, kept in ``<folder>/<bundle id>.npz``.
+    """Embeddings by audio hash, kept in ``<folder>/<model id>.npz``, beside each the quality of the speech behind it.
 
     Args:
         folder: made when missing.
-        model_id: bundle id; embeddings of two bundles never share a file.
+        model_id: ``network_id`` of a bundle; embeddings of two networks never share a file.
         dim: D; vectors of another length are not accepted from the file.
 
     Attributes:
@@ -133,48 +140,61 @@ class EmbeddingCache:
 
 @dataclass
 class BundleEmbedder:
-    """Embeds utterances with a bundle, through an optional cache.
+    """Embeds utterances with a bundle, through optional caches.
 
     Attributes:
         bundle: the model.
         audio_root: folder the utterance paths are relative to.
         cache: where embeddings are kept between runs; None computes every time.
-        without_speech: paths in which no speech was found; they were embedded whole, because every trial
-            of a list needs a score, and the report counts them.
-        qualities: path -> quality of the speech in it, of every utterance embedded so far.
+        known: where speech, quality and channel of the utterances are kept.
+        facts: path -> what was measured of the utterance, of every one embedded so far.
     """
 
     bundle: Bundle
     audio_root: Path
     cache: EmbeddingCache | None = None
-    without_speech: list[str] = field(default_factory=list)
-    qualities: dict[str, Quality] = field(default_factory=dict)
+    known: FactsCache = field(default_factory=lambda: FactsCache(None))
+    facts: dict[str, UtteranceFacts] = field(default_factory=dict)
 
     def __call__(self, path: str) -> Vector:
         """Return the embedding (D,) of the speech in ``audio_root / path``.
+
+        An utterance without speech is embedded whole, because every trial of a list needs a score; the report
+        counts them.
 
         Raises:
             InputError: what ``voxid.audio.load`` says of the file, or ``audio_too_short``.
         """
         source = self.audio_root / path
-        file_hash = _file_sha256(source)
-        for pooled in (_SPEECH, _WHOLE):
-            known = self.cache.get(f"{file_hash}:{pooled}") if self.cache is not None else None
-            if self.cache is not None and known is not None:
-                self.qualities[path] = self.cache.quality(f"{file_hash}:{pooled}")
-                if pooled == _WHOLE:
-                    self.without_speech.append(path)
-                return known
-        waveform = load(source)
-        regions = detect_speech(waveform)
-        embedder = get_embedder(self.bundle)
-        if not regions:
-            self.without_speech.append(path)
-        vector = embedder.embed(waveform, regions or None)
-        self.qualities[path] = Quality.of(measure_quality(waveform, regions))
-        if self.cache is not None:
-            self.cache.put(f"{file_hash}:{_SPEECH if regions else _WHOLE}", vector, self.qualities[path])
+        facts = self.facts[path] = self.known.of(source, file_sha256(source))
+        key = f"{facts.sha256}:{_SPEECH if facts.regions else _WHOLE}"
+        vector = self.cache.get(key) if self.cache is not None else None
+        if vector is None:
+            # Decoded a second time when the facts are new too: some ms, and the two caches stay apart.
+            vector = get_embedder(self.bundle).embed(load(source), list(facts.regions) or None)
+            if self.cache is not None:
+                self.cache.put(key, vector, Quality.of(facts.quality))
         return vector
+
+    @property
+    def qualities(self) -> dict[str, Quality]:
+        """Path -> quality of the speech in it, of every utterance embedded so far."""
+        return {path: Quality.of(facts.quality) for path, facts in self.facts.items()}
+
+    @property
+    def without_speech(self) -> list[str]:
+        """Paths in which no speech was found."""
+        return [path for path, facts in self.facts.items() if not facts.regions]
+
+    def save(self) -> None:
+        """Write the caches.
+
+        Raises:
+            InputError: ``output_unwritable``.
+        """
+        self.known.save()
+        if self.cache is not None:
+            self.cache.save()
 
 
 def embed_all(
@@ -244,12 +264,3 @@ def look_up(embeddings: Mapping[str, Vector]) -> Embed:
         return vector
 
     return embed
-
-
-def _file_sha256(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(
-            "audio_missing", f"There is no file {path}; expected the audio of a trial; check the audio root."
-        )
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,15 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxid.bundle import Bundle, default_bundle
-from voxid.calibration import Calibration
 from voxid.decision import ThresholdProfile
 from voxid.errors import InputError
 from voxid.evaluate.bootstrap import RESAMPLES, Estimate, Sides, estimate_all
 from voxid.evaluate.claims import bound_one, bound_zero, smallest_rate, supports
 from voxid.evaluate.embeddings import Embed
 from voxid.evaluate.metrics import RankedTrials
+from voxid.evaluate.scoring import embed_utterances, search_llrs
 from voxid.evaluate.trials import TrialList, read_trials
-from voxid.evaluate.verification import embed_utterances
 from voxid.score import center, cosine
 
 Floats = NDArray[np.float64]
@@ -150,10 +149,13 @@ def evaluate_identification(
     model = bundle if bundle is not None else default_bundle()
     gallery, probes = people_and_probes(listed)
     needed = {path for name in gallery for path in listed.enrolment[name]} | set(probes)
-    _, vectors = embed_utterances(tuple(sorted(needed)), audio_root, model, cache_dir, progress)
-    return evaluate_identification_embeddings(
-        listed, vectors.__getitem__, model_id=model.id, mean=model.mean, calibration=model.calibration,
-        profiles=model.profiles, left_out_share=left_out_share, resamples=resamples, seed=seed,
+    embedder, vectors = embed_utterances(tuple(sorted(needed)), audio_root, model, cache_dir, progress)
+    llrs = search_llrs(
+        [listed.enrolment[name] for name in gallery], list(probes), vectors, embedder.qualities, model
+    )
+    return evaluate_identification_scores(
+        listed, llrs, model_id=model.id, profiles=model.profiles, left_out_share=left_out_share,
+        resamples=resamples, seed=seed,
     )  # fmt: skip
 
 
@@ -162,19 +164,43 @@ def evaluate_identification_embeddings(
     embed: Embed,
     *,
     model_id: str,
-    mean: ArrayLike | None = None,
-    calibration: Calibration | None = None,
+    left_out_share: float = LEFT_OUT_SHARE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> IdentificationReport:
+    """Return the report of any embedding function, searched by cosine; arguments as in ``evaluate_embeddings``."""
+    gallery, probes = people_and_probes(trials)
+    models = np.stack([np.mean([embed(path) for path in trials.enrolment[name]], axis=0) for name in gallery])
+    tests = np.stack([embed(path) for path in probes])
+    nothing = np.zeros(tests.shape[1])
+    return evaluate_identification_scores(
+        trials, cosine(center(tests, nothing), center(models, nothing)), model_id=model_id,
+        left_out_share=left_out_share, resamples=resamples, seed=seed,
+    )  # fmt: skip
+
+
+def evaluate_identification_scores(
+    trials: TrialList,
+    scores: ArrayLike,
+    *,
+    model_id: str,
     profiles: Mapping[str, ThresholdProfile] | None = None,
     left_out_share: float = LEFT_OUT_SHARE,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> IdentificationReport:
-    """Return the report of any embedding function; arguments as in ``evaluate_embeddings``."""
+    """Return the report of given scores.
+
+    Args:
+        trials: the list.
+        scores: (P, G) of the probes with the people, in the order of ``people_and_probes``; higher is more alike.
+            LLRs where profiles are given.
+        model_id: name of the system in the report.
+        profiles: threshold profiles to measure on the LLRs.
+        left_out_share, resamples, seed: as in ``evaluate_identification``.
+    """
     gallery, probes = people_and_probes(trials)
-    models = np.stack([np.mean([embed(path) for path in trials.enrolment[name]], axis=0) for name in gallery])
-    tests = np.stack([embed(path) for path in probes])
-    offset = np.zeros(tests.shape[1]) if mean is None else np.asarray(mean)
-    scores = np.asarray(cosine(center(tests, offset), center(models, offset)), dtype=np.float64)
+    scores = np.asarray(scores, dtype=np.float64)
     mate = np.asarray([gallery.index(name) for name in probes.values()], dtype=np.int64)
     ranks = mate_ranks(scores, mate)
     searches = open_set_searches(scores, mate, left_out_share, seed)
@@ -182,10 +208,9 @@ def evaluate_identification_embeddings(
         lambda weights: {f"rank_{k}": _share(weights, ranks <= k) for k in RANKS},
         Sides.single(mate), resamples=resamples, seed=seed,
     )  # fmt: skip
-    chosen = dict(profiles or {}) if calibration is not None else {}
-    llrs = searches.scores if calibration is None else np.asarray(calibration.llr(searches.scores))
+    chosen = dict(profiles or {})
     fpirs = tuple(fpir for fpir in FPIRS if supports(fpir, len(probes)))
-    opened = _open_set_estimates(searches, llrs, chosen, fpirs, resamples, seed)
+    opened = _open_set_estimates(searches, chosen, fpirs, resamples, seed)
     # A probe searches several galleries, which are not independent: bounds count it once.
     return IdentificationReport(
         trial_list=trials.name,
@@ -286,7 +311,6 @@ def open_set_searches(
 
 def _open_set_estimates(
     searches: Searches,
-    llrs: Floats,
     profiles: Mapping[str, ThresholdProfile],
     fpirs: tuple[float, ...],
     resamples: int,
@@ -298,7 +322,7 @@ def _open_set_estimates(
         curve = ranked.curve(weights)  # FNIR is the FRR, FPIR the FAR, of these searches
         values = {f"fnir_{fpir}": curve.frr_at(fpir) for fpir in fpirs}
         for name, profile in profiles.items():
-            returned = llrs >= profile.threshold_llr
+            returned = searches.scores >= profile.threshold_llr
             mated, strangers = weights * searches.is_mated, weights * ~searches.is_mated
             values[f"fnir of {name}"] = 1.0 - _share(mated, returned)
             values[f"fpir of {name}"] = _share(strangers, returned)

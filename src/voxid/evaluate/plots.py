@@ -19,7 +19,7 @@ from voxid.evaluate.claims import smallest_rate
 from voxid.evaluate.diarization import DiarizationReport
 from voxid.evaluate.identification import IdentificationReport
 from voxid.evaluate.metrics import RankedTrials
-from voxid.evaluate.verification import VerificationReport
+from voxid.evaluate.verification_report import VerificationReport
 
 Floats = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from voxid.bundle import BACKEND_FILE, GRAPH_FILE, Bundle, default_bundle, load_
 from voxid.calibration import fit_calibration
 from voxid.decision import choose_profiles
 from voxid.errors import InputError
+from voxid.evaluate.scoring import bundle_scores, embed_utterances
 from voxid.evaluate.trials import read_trials
-from voxid.evaluate.verification import cosine_scores, embed_utterances
 
 
 def recalibrate(
@@ -50,8 +50,8 @@ def recalibrate(
             "bundle_exists", f"{out} exists already; name a new folder for the calibrated bundle."
         )
     listed = read_trials(trials, enrol)
-    _, vectors = embed_utterances(listed.utterances, audio_root, source, cache_dir, progress)
-    scores = cosine_scores(listed, vectors.__getitem__, source.mean)
+    embedder, vectors = embed_utterances(listed.utterances, audio_root, source, cache_dir, progress)
+    scores, _ = bundle_scores(listed, vectors, embedder.qualities, source)
     target, nontarget = scores[listed.is_target], scores[~listed.is_target]
     calibration = fit_calibration(target, nontarget, f"trial list {listed.name}")
     profiles = choose_profiles(calibration.llr(target), calibration.llr(nontarget))

@@ -18,7 +18,8 @@ from voxid.evaluate.bootstrap import Estimate
 from voxid.evaluate.der import PROTOCOLS
 from voxid.evaluate.diarization import DiarizationReport
 from voxid.evaluate.identification import IdentificationReport
-from voxid.evaluate.verification import METRICS, VerificationReport
+from voxid.evaluate.study import Study
+from voxid.evaluate.verification_report import METRICS, VerificationReport
 
 Report = VerificationReport | IdentificationReport | DiarizationReport
 
@@ -33,8 +34,8 @@ _METRIC_TITLES = {
 _IN_PERCENT = {"eer", "auc"}
 
 
-def write_json(reports: Sequence[Report], path: str | Path) -> None:
-    """Write one report as its JSON object, several as a list.
+def write_json(reports: Sequence[Report | Study], path: str | Path) -> None:
+    """Write one report or study as its JSON object, several as a list.
 
     Raises:
         InputError: ``output_unwritable``.
@@ -76,16 +77,16 @@ def verification_table(reports: Sequence[VerificationReport]) -> Table:
         table.add_column(report.model_id, justify="right")
     for name in METRICS:
         scale = 100.0 if name in _IN_PERCENT else 1.0
-        table.add_row(_METRIC_TITLES[name], *(_cell(report.metrics.get(name), scale) for report in reports))
+        table.add_row(_METRIC_TITLES[name], *(cell(report.metrics.get(name), scale) for report in reports))
     table.add_section()
     for number, point in enumerate(reports[0].far_points):
         shown = [report.far_points[number] for report in reports]
-        cells = [_cell(item.frr, 100.0) + ("" if item.firm else " *") for item in shown]
+        cells = [cell(item.frr, 100.0) + ("" if item.firm else " *") for item in shown]
         table.add_row(f"FRR % at FAR {100 * point.point.far_wanted:g} %", *cells)
     for name in dict.fromkeys(rates.name for report in reports for rates in report.profiles):
         rates_of = [{rates.name: rates for rates in report.profiles}.get(name) for report in reports]
-        far = [_cell(None if rates is None else rates.far, 100.0) for rates in rates_of]
-        frr = [_cell(None if rates is None else rates.frr, 100.0) for rates in rates_of]
+        far = [cell(None if rates is None else rates.far, 100.0) for rates in rates_of]
+        frr = [cell(None if rates is None else rates.frr, 100.0) for rates in rates_of]
         table.add_row(f"profile {name}: FAR %", *far)
         table.add_row(f"profile {name}: FRR %", *frr)
     return table
@@ -98,13 +99,13 @@ def identification_table(report: IdentificationReport) -> Table:
     table.add_column(report.model_id, justify="right")
     for k, estimate in report.rank_accuracy.items():
         place = "first" if k == 1 else f"among the {k} best"
-        table.add_row(f"closed set: right person {place}, %", _cell(estimate, 100.0))
+        table.add_row(f"closed set: right person {place}, %", cell(estimate, 100.0))
     table.add_section()
     for fpir, estimate in report.fnir_at_fpir.items():
-        table.add_row(f"open set: FNIR % at FPIR {100 * fpir:g} %", _cell(estimate, 100.0))
+        table.add_row(f"open set: FNIR % at FPIR {100 * fpir:g} %", cell(estimate, 100.0))
     for name, (fpir_estimate, fnir) in report.profiles.items():
-        table.add_row(f"profile {name}: FPIR %", _cell(fpir_estimate, 100.0))
-        table.add_row(f"profile {name}: FNIR %", _cell(fnir, 100.0))
+        table.add_row(f"profile {name}: FPIR %", cell(fpir_estimate, 100.0))
+        table.add_row(f"profile {name}: FNIR %", cell(fnir, 100.0))
     return table
 
 
@@ -119,7 +120,7 @@ def diarization_table(report: DiarizationReport) -> Table:
         share = _share_of(times.scored_s)
         table.add_row(
             protocol.title,
-            _cell(report.der[protocol.name], 100.0),
+            cell(report.der[protocol.name], 100.0),
             share(times.missed_s),
             share(times.false_alarm_s),
             share(times.confusion_s),
@@ -155,8 +156,8 @@ def _diarization_title(report: DiarizationReport) -> str:
 
 def _diarization_lines(report: DiarizationReport) -> list[str]:
     return [
-        f"JER % {_cell(report.jer, 100.0)} (no collar, overlap scored).",
-        f"Right number of speakers in {_cell(report.count_exact, 100.0)} % of the recordings; "
+        f"JER % {cell(report.jer, 100.0)} (no collar, overlap scored).",
+        f"Right number of speakers in {cell(report.count_exact, 100.0)} % of the recordings; "
         f"{report.count_error:+.2f} speakers on average.",
         *report.notes,
     ]
@@ -166,7 +167,8 @@ def _share_of(scored_s: float) -> Callable[[float], str]:
     return lambda error_s: f"{100 * error_s / scored_s:.2f}" if scored_s > 0 else "-"
 
 
-def _cell(estimate: Estimate | None, scale: float) -> str:
+def cell(estimate: Estimate | None, scale: float) -> str:
+    """Return a value with its interval, times ``scale`` (100 for percent); a dash where there is none."""
     if estimate is None or estimate.value is None:
         return "-"
     digits = 2 if scale == 100.0 else 3

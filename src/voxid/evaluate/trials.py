@@ -40,6 +40,7 @@ class TrialList:
         is_target: (N,) true where both sides are the same speaker.
         enrolment: name of the enrolment side -> its utterance paths (itself, for a plain utterance).
         name: where the trials came from, for reports.
+        known_speakers: who speaks on each side, where that is known from elsewhere; None works it out.
     """
 
     enrol: tuple[str, ...]
@@ -47,6 +48,7 @@ class TrialList:
     is_target: NDArray[np.bool_]
     enrolment: Mapping[str, tuple[str, ...]]
     name: str = "trials"
+    known_speakers: SpeakerSides | None = None
 
     def __len__(self) -> int:
         return len(self.enrol)
@@ -75,8 +77,49 @@ class TrialList:
 
     @cached_property
     def speakers(self) -> SpeakerSides:
-        """The speaker of each side of each trial, worked out from the list itself."""
-        return _speakers_of(self)
+        """The speaker of each side of each trial, worked out from the list itself unless known."""
+        return self.known_speakers or _speakers_of(self)
+
+    def with_files(self, probe: Mapping[str, str], enrolled: Mapping[str, str] | None = None) -> TrialList:
+        """Return the trials with other files in place of utterances, without those that have none.
+
+        Speakers stay who they were, however the files are called.
+
+        Args:
+            probe: utterance path of the test side -> file in its place; a path that is not there loses its trials.
+            enrolled: the same for the utterances of the enrolment side; None leaves them as they are.
+
+        Raises:
+            InputError: ``trials_left_out`` when nothing is left.
+        """
+        models = {name: self.enrolment[name] for name in set(self.enrol)}
+        if enrolled is not None:
+            whole = {name for name, paths in models.items() if all(path in enrolled for path in paths)}
+            models = {name: tuple(enrolled[path] for path in models[name]) for name in whole}
+        kept = [at for at, test in enumerate(self.test) if test in probe and self.enrol[at] in models]
+        if not kept:
+            raise InputError(
+                "trials_left_out",
+                f"No trial of {self.name} is left: no utterance has what was asked of it (so many seconds of speech, "
+                "say); ask for less.",
+            )
+        of = self.speakers.of
+        people = {path: of[name] for name, paths in models.items() for path in paths}
+        people |= {name: of[name] for name in models} | {
+            probe[self.test[at]]: of[self.test[at]] for at in kept
+        }
+        present = sorted(
+            {people[self.enrol[at]] for at in kept} | {people[probe[self.test[at]]] for at in kept}
+        )
+        number = {speaker: at for at, speaker in enumerate(present)}
+        numbers = {name: number[speaker] for name, speaker in people.items() if speaker in number}
+        names, tests = [self.enrol[at] for at in kept], [probe[self.test[at]] for at in kept]
+        is_target = self.is_target[kept]
+        first = np.asarray([numbers[name] for name in names], dtype=np.int64)
+        second = np.asarray([numbers[test] for test in tests], dtype=np.int64)
+        wrong = int(np.sum((first == second) & ~is_target))
+        sides = SpeakerSides(first, second, len(present), numbers, wrong)
+        return TrialList(tuple(names), tuple(tests), is_target, models, self.name, sides)
 
 
 @dataclass(frozen=True)

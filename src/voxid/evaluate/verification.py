@@ -2,17 +2,17 @@
 
 All three entrances meet in ``evaluate_scores``, so two systems are always measured by the same code:
 
-    evaluate_verification   audio through a bundle (speech regions, embedding, mean subtraction, LLR)
+    evaluate_verification   audio through a bundle, scored as by `Gallery.verify`
     evaluate_embeddings     any function from utterance path to embedding, e.g. another system's file
     evaluate_scores         any score per trial
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,7 @@ from voxid.calibration import Calibration
 from voxid.decision import ThresholdProfile
 from voxid.evaluate.bootstrap import RESAMPLES, Estimate, Measure, Sides, estimate_all
 from voxid.evaluate.claims import FIRM_ERRORS, bound_zero, support_sentence, supports
-from voxid.evaluate.embeddings import BundleEmbedder, Embed, EmbeddingCache, Vector, embed_all
+from voxid.evaluate.embeddings import Embed
 from voxid.evaluate.metrics import (
     OperatingPoint,
     RankedTrials,
@@ -32,8 +32,11 @@ from voxid.evaluate.metrics import (
     rates_at,
     weighted_cllr,
 )
+from voxid.evaluate.scoring import bundle_scores, cosine_scores, embed_utterances
 from voxid.evaluate.trials import TrialList, read_trials
-from voxid.score import center
+from voxid.evaluate.utterances import UtteranceFacts
+from voxid.evaluate.verification_report import METRICS, FarPoint, ProfileRates, Refusals, VerificationReport
+from voxid.speech import QualityPolicy
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float], None]
@@ -41,107 +44,8 @@ Progress = Callable[[float], None]
 FARS = (0.1, 0.01, 0.001, 0.0001)
 """FAR ceilings for which the FRR is reported, as far as the number of non-target trials supports them."""
 
-METRICS = ("eer", "min_dcf_p01", "act_dcf_p01", "cllr", "min_cllr", "auc")
-"""Measures of every report, in the order they are printed."""
-
 EMBEDDING_SHARE = 0.9
 """Share of the progress bar that embedding takes; the rest is the bootstrap."""
-
-
-@dataclass(frozen=True)
-class FarPoint:
-    """FRR at the most tolerant threshold that keeps the FAR at or under a ceiling, on these very trials."""
-
-    point: OperatingPoint
-    frr: Estimate
-    firm: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the point as JSON; ``firm`` says that 30 false accepts or more stand behind the FAR."""
-        point = self.point
-        return {
-            "far_wanted": point.far_wanted,
-            "far": point.far,
-            "frr": self.frr.to_dict(),
-            "threshold": point.threshold if np.isfinite(point.threshold) else None,
-            "false_accepts": point.false_accepts,
-            "firm": self.firm,
-        }
-
-
-@dataclass(frozen=True)
-class ProfileRates:
-    """What a threshold set elsewhere does on these trials: the honest error of a shipped profile."""
-
-    name: str
-    threshold_llr: float
-    far: Estimate
-    frr: Estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the rates as JSON."""
-        return {"threshold_llr": self.threshold_llr, "far": self.far.to_dict(), "frr": self.frr.to_dict()}
-
-
-@dataclass(frozen=True)
-class VerificationReport:
-    """Everything measured on one trial list by one system.
-
-    Attributes:
-        trial_list: name of the list.
-        model_id: bundle id, or the name of the other system.
-        trials, targets, nontargets, speakers: counts.
-        enrolment_utterances: fewest and most utterances behind an enrolment side.
-        metrics: name in ``METRICS`` -> estimate; ``act_dcf_p01`` and ``cllr`` only for calibrated systems.
-        far_points: FRR at the FAR ceilings the trials support.
-        profiles: rates at the bundle's threshold profiles.
-        notes: sentences that belong beside the numbers.
-        resamples, seed: of the bootstrap.
-        scores, is_target, llrs: (N,) for plots; not part of the JSON.
-    """
-
-    trial_list: str
-    model_id: str
-    trials: int
-    targets: int
-    nontargets: int
-    speakers: int
-    enrolment_utterances: tuple[int, int]
-    metrics: Mapping[str, Estimate]
-    far_points: tuple[FarPoint, ...]
-    profiles: tuple[ProfileRates, ...]
-    notes: tuple[str, ...]
-    resamples: int
-    seed: int
-    scores: Floats = field(repr=False)
-    is_target: NDArray[np.bool_] = field(repr=False)
-    llrs: Floats | None = field(repr=False, default=None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values; a measure that needs calibrated scores is null without them."""
-        record: dict[str, Any] = {
-            "task": "verification",
-            "trial_list": self.trial_list,
-            "model": self.model_id,
-            "trials": self.trials,
-            "targets": self.targets,
-            "nontargets": self.nontargets,
-            "speakers": self.speakers,
-            "enrolment_utterances": list(self.enrolment_utterances),
-        }
-        for name in METRICS:
-            estimate = self.metrics.get(name)
-            record[name] = None if estimate is None else estimate.to_dict()
-        record["frr_at_far"] = [point.to_dict() for point in self.far_points]
-        record["profiles"] = {rates.name: rates.to_dict() for rates in self.profiles}
-        record["interval"] = {
-            "confidence": 0.95,
-            "resampled": "speakers",
-            "resamples": self.resamples,
-            "seed": self.seed,
-        }
-        record["notes"] = list(self.notes)
-        return record
 
 
 def evaluate_verification(
@@ -174,42 +78,19 @@ def evaluate_verification(
     embedder, vectors = embed_utterances(
         listed.utterances, audio_root, model, cache_dir, _part(progress, 0.0)
     )
-    notes = []
-    if embedder.without_speech:
-        notes.append(
-            f"{len(embedder.without_speech)} of {len(vectors)} utterances hold no speech our detector finds; "
-            "they were embedded whole so that every trial has a score."
-        )
-    return evaluate_embeddings(
+    scores, llrs = bundle_scores(listed, vectors, embedder.qualities, model)
+    report = evaluate_scores(
         listed,
-        vectors.__getitem__,
+        scores,
         model_id=model.id,
-        mean=model.mean,
-        calibration=model.calibration,
+        llrs=llrs,
         profiles=model.profiles,
-        notes=tuple(notes),
+        notes=_speech_notes(len(embedder.without_speech), len(vectors)),
         resamples=resamples,
         seed=seed,
         progress=_part(progress, EMBEDDING_SHARE),
     )
-
-
-def embed_utterances(
-    paths: tuple[str, ...],
-    audio_root: str | Path,
-    bundle: Bundle,
-    cache_dir: str | Path | None,
-    progress: Progress | None,
-) -> tuple[BundleEmbedder, dict[str, Vector]]:
-    """Return the embedder used and path -> embedding, saving the cache also when a file fails."""
-    cache = None if cache_dir is None else EmbeddingCache(cache_dir, bundle.id, bundle.dim)
-    embedder = BundleEmbedder(bundle, Path(audio_root), cache)
-    try:
-        vectors = embed_all(paths, embedder, progress)
-    finally:
-        if cache is not None:
-            cache.save()
-    return embedder, vectors
+    return replace(report, refused=_refusals([embedder.facts[path] for path in sorted(set(listed.test))]))
 
 
 def evaluate_embeddings(
@@ -243,29 +124,6 @@ def evaluate_embeddings(
         trials, scores, llrs=llrs, model_id=model_id, profiles=profiles if llrs is not None else None,
         notes=notes, resamples=resamples, seed=seed, progress=progress,
     )  # fmt: skip
-
-
-def cosine_scores(trials: TrialList, embed: Embed, mean: ArrayLike | None = None) -> Floats:
-    """Return the cosine of both sides of every trial, (N,); higher is more alike.
-
-    An enrolment side of several utterances is the mean of their unit embeddings, as in a gallery.
-    """
-    names = sorted(set(trials.enrol))
-    tests = sorted(set(trials.test))
-    models = np.stack([np.mean([embed(path) for path in trials.enrolment[name]], axis=0) for name in names])
-    probes = np.stack([embed(path) for path in tests])
-    offset = np.zeros(probes.shape[1]) if mean is None else np.asarray(mean)
-    left = np.asarray(center(models, offset), dtype=np.float64)
-    right = np.asarray(center(probes, offset), dtype=np.float64)
-    row = {name: number for number, name in enumerate(names)}
-    column = {path: number for number, path in enumerate(tests)}
-    rows = np.asarray([row[name] for name in trials.enrol])
-    columns = np.asarray([column[path] for path in trials.test])
-    scores = np.empty(len(trials))
-    for start in range(0, len(trials), 65_536):  # a block at a time: a long list never needs (N, D) at once
-        block = slice(start, start + 65_536)
-        scores[block] = np.einsum("nd,nd->n", left[rows[block]], right[columns[block]])
-    return scores
 
 
 def evaluate_scores(
@@ -369,7 +227,7 @@ def _profile_rates(
 ) -> ProfileRates:
     far = bound_zero(estimates[f"far of {name}"], trials.nontargets)
     frr = bound_zero(estimates[f"frr of {name}"], trials.targets)
-    return ProfileRates(name, profile.threshold_llr, far, frr)
+    return ProfileRates(name, profile.far, profile.threshold_llr, far, frr)
 
 
 def _notes(trials: TrialList, model_id: str, calibrated: bool, eer: Estimate) -> list[str]:
@@ -389,6 +247,20 @@ def _notes(trials: TrialList, model_id: str, calibrated: bool, eer: Estimate) ->
     if trials.speakers.count < 2:
         notes.append("The list shows fewer than two speakers: no interval by speakers exists.")
     return notes
+
+
+def _speech_notes(without_speech: int, utterances: int) -> tuple[str, ...]:
+    if not without_speech:
+        return ()
+    return (
+        f"{without_speech} of {utterances} utterances hold no speech our detector finds; "
+        "they were embedded whole so that every trial has a score.",
+    )
+
+
+def _refusals(probes: Sequence[UtteranceFacts]) -> Refusals:
+    verdicts = Counter(QualityPolicy().check(facts.quality, for_enroll=False) for facts in probes)
+    return Refusals(len(probes), verdicts["not_enough_speech"], verdicts["poor_quality"])
 
 
 def _part(progress: Progress | None, start: float) -> Progress | None:
