@@ -3,96 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from voxid.cli import options
-from voxid.cli.output import command, note, print_json, progress, results, waiting
-
-if TYPE_CHECKING:
-    from voxid.evaluate.report import Report as AnyReport
+from voxid.cli import options, verification
+from voxid.cli.lists import Cache, Enrol, Plots, Report, Root, Trials, finish
+from voxid.cli.output import command, note, print_json, progress, results
 
 app = typer.Typer(
     no_args_is_help=True, help="Measure verification, identification or diarization, with intervals."
 )
 
-Trials = Annotated[
-    Path,
-    typer.Option(
-        "--trials",
-        metavar="FILE",
-        help='The list: "label enrol test" (1 = same person), or "model test target|nontarget" with --enrol.',
-    ),
-]
-Root = Annotated[
-    Path, typer.Option("--audio-root", metavar="FOLDER", help="Paths in the list are relative to it.")
-]
-Enrol = Annotated[
-    Path | None, typer.Option("--enrol", metavar="FILE", help='The models: "model utterance utterance ...".')
-]
-Cache = Annotated[
-    Path | None, typer.Option("--cache", metavar="FOLDER", help="Keep embeddings here, for the next run.")
-]
-Report = Annotated[
-    Path | None, typer.Option("--report", metavar="FILE", help="Also write the JSON report to this file.")
-]
-Plots = Annotated[
-    Path | None,
-    typer.Option("--plots", metavar="FOLDER", help="Draw the plots there (needs the plot extra)."),
-]
-
-
-@app.command()
-@command
-def verification(
-    trials: Trials,
-    audio_root: Root,
-    enrol: Enrol = None,
-    peer: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--peer",
-            metavar="NPZ",
-            help="Another system's embeddings of the same files, scored beside ours; repeat it.",
-        ),
-    ] = None,
-    bundle: options.BundlePath = None,
-    cache: Cache = None,
-    plots: Plots = None,
-    report: Report = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """EER, minDCF, actDCF, Cllr and AUC of a trial list, each with a 95 % interval over speakers.
-
-    Example:
-
-        voxid evaluate verification --trials trials.txt --audio-root wav --report report.json
-    """
-    from voxid.evaluate import (
-        evaluate_embeddings,
-        evaluate_verification,
-        load_embeddings,
-        look_up,
-        read_trials,
-    )
-
-    listed = read_trials(trials, enrol)
-    measured: list[AnyReport] = []
-    with progress("Scoring trials", quiet=as_json) as share:
-        measured.append(
-            evaluate_verification(
-                listed,
-                audio_root,
-                bundle=options.choose_bundle(bundle),
-                cache_dir=cache,
-                progress=share,
-            )
-        )
-    for path in peer or []:
-        with waiting(f"Scoring {path.name}", quiet=as_json):
-            measured.append(evaluate_embeddings(listed, look_up(load_embeddings(path)), model_id=path.stem))
-    _finish(measured, plots, report, as_json)
+app.command("verification")(verification.verification)
 
 
 @command
@@ -168,7 +91,7 @@ def identification(
             cache_dir=cache,
             progress=share,
         )
-    _finish([measured], plots, report, as_json)
+    finish([measured], plots, report, as_json)
 
 
 @app.command()
@@ -200,24 +123,4 @@ def diarization(
     references, hypotheses, regions = read_diarization_folder(reference, hypothesis, uem)
     with progress("Scoring recordings", quiet=as_json) as share:
         measured = evaluate_diarization_set(references, hypotheses, regions, progress=share)
-    _finish([measured], None, report, as_json)
-
-
-def _finish(measured: list[AnyReport], plots: Path | None, report: Path | None, as_json: bool) -> None:
-    """Draw, write and print reports; the first is ours, and --json puts the others under "peers"."""
-    from voxid.evaluate import render, write_json
-
-    ours, *peers = measured
-    if plots:
-        from voxid.evaluate.plots import write_plots
-
-        for path in write_plots(ours, plots):
-            note(f"wrote {path}")
-    if report:
-        write_json(measured, report)
-        note(f"wrote {report}")
-    if as_json:
-        beside = {"peers": [peer.to_dict() for peer in peers]} if peers else {}
-        print_json(ours.to_dict() | beside)
-    else:
-        results().print(render(measured))
+    finish([measured], None, report, as_json)
