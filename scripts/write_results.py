@@ -6,12 +6,18 @@ python scripts/write_results.py        reads bench/results, rewrites README.md
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from voxid.bundle import default_bundle
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "bench"))
+
+from tables import Record, set_of, verification_records  # noqa: E402
+
+Report = Record
 RESULTS = ROOT / "bench" / "results"
 BEGIN, END = "<!-- results: scripts/write_results.py -->", "<!-- end of results -->"
 SPEED_ROWS = {
@@ -27,34 +33,70 @@ def percent(estimate: dict[str, float]) -> str:
     return f"{100 * estimate['value']:.2f} [{100 * estimate['low']:.2f}, {100 * estimate['high']:.2f}]"
 
 
-def verification_rows(reports: list[dict[str, Any]]) -> list[str]:
-    """Return a row per list with ours and the peer's EER for one and for three enrolled utterances."""
-    lists: dict[str, dict[tuple[str, int], dict[str, Any]]] = {}
+def systems(reports: list[Report], documented: str) -> dict[str, str]:
+    """Return model id -> column title: the documented bundle, other bundles by name, the peer."""
+    titles = {documented: "voxid"}
     for report in reports:
-        if report["task"] == "verification":
-            folder = report["trial_list"].split("/")[0]
-            system = "peer" if report["model"] == "resemblyzer" else "ours"
-            lists.setdefault(folder, {})[system, report["enrolment_utterances"][1]] = report
-    rows = [
-        "| list | voxid, 1 to 1 | Resemblyzer, 1 to 1 | voxid, 3 enrolled | Resemblyzer, 3 enrolled |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for folder, found in lists.items():
-        cells = [percent(found[key]["eer"]) for key in (("ours", 1), ("peer", 1), ("ours", 3), ("peer", 3))]
-        rows.append(f"| {folder} | {' | '.join(cells)} |")
+        name = report["model"].split("@")[0]
+        titles.setdefault(report["model"], "Resemblyzer" if name == "resemblyzer" else name)
+    return titles
+
+
+def sets(reports: list[Report]) -> list[str]:
+    """Return the names of the evaluation-only sets, in order; held-out training speakers have a page of their own."""
+    names = dict.fromkeys(set_of(report) for report in reports)
+    return [name for name in names if not name.startswith("heldout-")]
+
+
+def find(reports: list[Report], name: str, model: str, enrolled: int, condition: str) -> Report | None:
+    """Return one report, or None where it was not measured."""
+    for report in reports:
+        same = set_of(report) == name and report["model"] == model and report["condition"] == condition
+        if same and report["enrolment_utterances"][1] == enrolled:
+            return report
+    return None
+
+
+def verification_rows(reports: list[Report], titles: dict[str, str]) -> list[str]:
+    """Return a row per set with every system's EER for one and for three enrolled utterances."""
+    heads = [f"{title}, {size} enrolled" for size in (1, 3) for title in titles.values()]
+    rows = [f"| list | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
+    for name in sets(reports):
+        found = [find(reports, name, model, size, "clean") for size in (1, 3) for model in titles]
+        rows.append(f"| {name} | {' | '.join('–' if r is None else percent(r['eer']) for r in found)} |")
     return rows
 
 
-def measured_fars(reports: list[dict[str, Any]]) -> str:
-    """Return what the 1 % profile lets pass on each list, one utterance enrolled."""
-    rates = [
-        f"{100 * report['profiles']['far_1pct']['far']['value']:.1f} % ({report['trial_list'].split('/')[0]})"
-        for report in reports
-        if report.get("profiles")
-        and report["enrolment_utterances"][1] == 1
-        and report["task"] == "verification"
-    ]
-    return ", ".join(rates)
+def condition_rows(reports: list[Report], titles: dict[str, str]) -> list[str]:
+    """Return a row per condition with the EERs of all systems on every set, one utterance enrolled."""
+    names = sets(reports)
+    heads = [f"{name}: {title}" for name in names for title in titles.values()]
+    rows = [f"| probes | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
+    for condition, title in {report["condition"]: report["title"] for report in reports}.items():
+        found = [find(reports, name, model, 1, condition) for name in names for model in titles]
+        cells = ["–" if r is None else f"{100 * r['eer']['value']:.2f}" for r in found]
+        rows.append(f"| {title} | {' | '.join(cells)} |")
+    return rows
+
+
+def measured_fars(reports: list[Report], model: str) -> str:
+    """Return what the 1 % profile lets pass on each set, one utterance enrolled."""
+    found = [(name, find(reports, name, model, 1, "clean")) for name in sets(reports)]
+    return ", ".join(
+        f"{100 * report['profiles']['far_1pct']['far']['value']:.1f} % ({name})"
+        for name, report in found
+        if report is not None
+    )
+
+
+def cllr_gap(reports: list[Report], model: str) -> str:
+    """Return Cllr over its minimum on each set, one utterance enrolled."""
+    found = [(name, find(reports, name, model, 1, "clean")) for name in sets(reports)]
+    return ", ".join(
+        f"{report['cllr']['value']:.3f} against {report['min_cllr']['value']:.3f} ({name})"
+        for name, report in found
+        if report is not None
+    )
 
 
 def speed_rows(speed: dict[str, Any], hour: dict[str, Any]) -> list[str]:
@@ -92,13 +134,15 @@ def diarization_rows(report: dict[str, Any]) -> list[str]:
 
 def section(results: Path) -> str:
     """Return the section."""
-    verification = json.loads((results / "verification" / "report.json").read_text(encoding="utf-8"))
+    measured = json.loads((results / "verification" / "report.json").read_text(encoding="utf-8"))
+    reports = verification_records(measured)
     speed, hour, meetings = (
         json.loads((results / name).read_text(encoding="utf-8"))
         for name in ("speed.json", "diarization.json", "ami.json")
     )
     bundle = default_bundle()
     hours = sum(corpus["hours"] for corpus in bundle.card["training"]["corpora"])
+    titles = systems(reports, bundle.id)
     lines = [
         "## Results",
         f"Bundle `{bundle.id}` ({bundle.card['parameters'] / 1e6:.1f} M parameters, {hours:.0f} hours "
@@ -109,14 +153,18 @@ def section(results: Path) -> str:
         "LibriSpeech among it) is measured "
         "by the same scorer in the same run (`bench/verification.py`).",
         "",
-        *verification_rows(verification),
+        *verification_rows(reports, titles),
         "",
-        "minDCF, actDCF, Cllr, and error against seconds of speech: "
-        "[model card](src/voxid/bundles/ecapa-small/README.md). Where we are worse: LibriSpeech, and "
-        "low false-accept rates on "
-        "Common Voice (minDCF). The thresholds were set on other speakers; with one utterance "
-        "enrolled the profile `far_1pct` let "
-        f"pass {measured_fars(verification)}.",
+        "The same trials with worse probes, one utterance enrolled, EER in percent; all systems hear the "
+        "same files, and rows of short probes leave out trials with less speech:",
+        "",
+        *condition_rows(reports, titles),
+        "",
+        "Every number with its interval, minDCF, Cllr, three enrolled utterances, and held-out speakers of "
+        "the training corpora: [bench/results/verification/table.md](bench/results/verification/table.md); "
+        f"by sex, age and language: [model card](src/voxid/bundles/{bundle.path.name}/README.md). Cllr and "
+        f"its minimum: {cllr_gap(reports, bundle.id)}. The thresholds were set on other speakers; with "
+        f"one utterance enrolled the profile `far_1pct` let pass {measured_fars(reports, bundle.id)}.",
         "",
         *speed_rows(speed, hour),
         "",
