@@ -126,11 +126,12 @@ def test_left_out_people_are_judged_fairly() -> None:
     speech = drawn_speech()
     backend = Backend(np.zeros(DIM, np.float32), Calibration(1.0, 0.0, 0, 0, "nothing"))
     scored = score_trials(backend, speech, make_trials(speech, ("whole", "2 s")))
-    left_out = cross_validate(scored, ("probe_log_speech_s",), 1e-3)
-    found = report(left_out)["all"]
+    left_out, affine = (cross_validate(scored, names, 1e-3) for names in (("probe_log_speech_s",), ()))
+    found = report(left_out, affine)["all"]
     assert found["min_cllr"] <= found["cllr"] < 1.15 * found["min_cllr"] + 0.02
     assert 0.2 < found["far_percent"] < 2.5
-    assert set(report(left_out)["by_corpus"]) == {"a", "b"}
+    assert set(report(left_out, affine)["by_corpus"]) == {"a", "b"}
+    assert left_out.mean_cllr < affine.mean_cllr + 0.01
 
 
 def test_a_better_score_has_the_lower_mean_eer() -> None:
@@ -202,14 +203,17 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Clip], list[C
 
 def test_a_backend_is_fitted_from_audio(speech: tuple[list[Clip], list[Clip]], tmp_path: Path) -> None:
     """A new bundle: loaded and hash-checked, with all parts, another id, and what it does for people left out."""
-    options = BackendOptions(tops=(10,), plda_dims=(0, 5), views=("whole", "telephone"), folds=2)
+    options = BackendOptions(
+        tops=(10,), plda_dims=(0, 5), views=("whole", "telephone"), folds=2, most_per_cell=6_000
+    )
     steps: set[str] = set()
     bundle = fit_backend(
         default_bundle().path, *speech, options, out=tmp_path / "made", cache=tmp_path / "cache", workers=2,
         progress=lambda part, done, of: steps.add(part),
     )  # fmt: skip
     assert load_bundle(tmp_path / "made").id == bundle.id != default_bundle().id
-    assert steps == {"cohort", "held-out speech", "scoring"}
+    assert steps == {"cohort", "held-out speech", "scoring", "calibration"}
+    assert len(bundle.card["backend"]["calibrations"]) == 1 + len(options.quality_sets)
     assert bundle.graph == default_bundle().graph
     assert bundle.plda is not None
     tried = bundle.card["backend"]["candidates"]

@@ -35,6 +35,9 @@ Progress = Callable[[str, int, int], None]
 
 _BLOCK_TRIALS = 65_536
 _BABBLE_VOICES = 60
+_SPEECH = ("probe_log_speech_s", "enroll_log_speech_s", "enroll_log_references")
+_SOUND = ("probe_snr_db", "enroll_snr_db", "probe_high_band_db", "enroll_high_band_db")
+_COHORT = ("probe_cohort_mean", "enroll_cohort_mean", "probe_cohort_std", "enroll_cohort_std")
 _MIN_COHORT_SPEECH_S = 0.5  # of a speaker; a shorter word tells too little of the voice
 
 
@@ -49,7 +52,8 @@ class BackendOptions:
             export sets on packed speech.
         tops: sizes of the part of the cohort that counts, for AS-norm.
         plda_dims: dimensions kept by PLDA; 0 is all of them.
-        qualities: measures the calibration may use (:data:`voxid.backend.QUALITIES`).
+        quality_sets: sets of measures (:data:`voxid.backend.QUALITIES`) that calibrations are tried with, beside none
+            at all; the one with the lowest Cllr on people left out is taken.
         strength: of the pull of the calibration to the affine map (:func:`voxid.calibration.fit_quality_calibration`).
         views: how held-out speech is heard (:data:`voxid.train.development.VIEWS`); "whole" is one of them.
         folds: held-out people are dealt into.
@@ -62,24 +66,17 @@ class BackendOptions:
     methods: tuple[str, ...] = METHODS
     tops: tuple[int, ...] = (100, 200, 400)
     plda_dims: tuple[int, ...] = (0, 100)
-    qualities: tuple[str, ...] = (
-        "probe_log_speech_s",
-        "enroll_log_speech_s",
-        "probe_snr_db",
-        "enroll_snr_db",
-        "probe_high_band_db",
-        "enroll_high_band_db",
-        "enroll_log_references",
-        "probe_cohort_mean",
-        "enroll_cohort_mean",
-        "probe_cohort_std",
-        "enroll_cohort_std",
-    )
+    quality_sets: tuple[tuple[str, ...], ...] = (_SPEECH, (*_SPEECH, *_SOUND), (*_SPEECH, *_SOUND, *_COHORT))
     strength: float = 1e-3
     views: tuple[str, ...] = tuple(view.name for view in VIEWS)
     folds: int = 5
-    most_per_cell: int = 4_000
+    most_per_cell: int = 2_000
     seed: int = 17
+
+    @property
+    def qualities(self) -> tuple[str, ...]:
+        """Every measure of any set, once."""
+        return tuple(dict.fromkeys(name for names in self.quality_sets for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,16 +146,17 @@ def fit_backend(
     )
     candidates = list(_candidates(cohort, speech, trials, chosen, progress))
     best = min(candidates, key=lambda candidate: candidate.eer)
-    left_out = cross_validate(best.scored, chosen.qualities, chosen.strength)
+    tried = _tried_calibrations(best.scored, chosen, progress)
+    left_out = min(tried, key=lambda judged: judged.mean_cllr)
     people = len({utterance.speaker for utterance in speech.utterances})
     calibration = best.scored.fit(
-        chosen.qualities,
+        left_out.qualities,
         chosen.strength,
         f"{people} held-out speakers in {len(trials.conditions)} conditions",
     )
     is_target = left_out.trials.is_target
     profiles = choose_profiles(left_out.llrs[is_target], left_out.llrs[~is_target])
-    facts = _facts(cohort, candidates, best, left_out, speech)
+    facts = {**_facts(cohort, candidates, best, speech), **_calibration_facts(tried, left_out)}
     return _write(bundle, Path(out or folder), _Fit(cohort, best, calibration, profiles, facts))
 
 
@@ -284,10 +282,31 @@ def _sides(backend: Backend, speech: HeardSpeech, trials: DevelopmentTrials) -> 
     )
 
 
+def _tried_calibrations(scored: ScoredTrials, options: BackendOptions, progress: Progress) -> list[LeftOut]:
+    """Return what calibrations of no measure and of each set do for people left out."""
+    sets = ((), *options.quality_sets)
+    found = []
+    for done, names in enumerate(sets):
+        progress("calibration", done, len(sets))
+        found.append(cross_validate(scored, names, options.strength))
+    progress("calibration", len(sets), len(sets))
+    return found
+
+
+def _calibration_facts(tried: Sequence[LeftOut], chosen: LeftOut) -> dict[str, Any]:
+    """Return what the card says of the calibration; the first tried is the affine one."""
+    return {
+        "calibrations": [
+            {"qualities": list(judged.qualities), "mean_cllr": round(judged.mean_cllr, 4)} for judged in tried
+        ],
+        "left_out_people": report(chosen, tried[0]),
+    }
+
+
 def _facts(
-    cohort: Cohort, candidates: Sequence[Candidate], best: Candidate, left_out: LeftOut, speech: HeardSpeech
+    cohort: Cohort, candidates: Sequence[Candidate], best: Candidate, speech: HeardSpeech
 ) -> dict[str, Any]:
-    """Return what the card says of the fit."""
+    """Return what the card says of cohort, speech and scoring."""
     return {
         "cohort": {"speakers": len(cohort.speakers), "recordings": cohort.recordings},
         "held_out": {
@@ -297,7 +316,6 @@ def _facts(
         },
         "candidates": [candidate.to_dict() for candidate in candidates],
         "chosen": best.to_dict(),
-        "left_out_people": report(left_out),
     }
 
 

@@ -59,16 +59,18 @@ class LeftOut:
     """Trials among the people of one fold, with LLRs of a calibration that has heard none of them.
 
     Args:
+        qualities: measures the calibration uses; none: affine.
         trials: M of them.
         llrs: (M,) natural logarithm.
-        affine: (M,) the same without quality measures.
         accepted: (M,) at a threshold chosen for a false-accept rate of 1 % on the other folds.
+        mean_cllr: over corpora and conditions.
     """
 
+    qualities: tuple[str, ...]
     trials: DevelopmentTrials
     llrs: Floats
-    affine: Floats
     accepted: NDArray[np.bool_]
+    mean_cllr: float
 
 
 def cross_validate(scored: ScoredTrials, names: tuple[str, ...], strength: float) -> LeftOut:
@@ -78,30 +80,24 @@ def cross_validate(scored: ScoredTrials, names: tuple[str, ...], strength: float
         InputError: ``calibration_needs_trials``, ``too_few_trials`` where the folds hold too few people.
     """
     trials = scored.trials
-    order, llrs, affine, accepted = [], [], [], []
+    order, llrs, accepted = [], [], []
     for fold in np.unique(trials.enroll_fold):
         inside, outside = trials.inside(int(fold)), trials.outside(int(fold))
         if not inside.any():
             continue
-        aware = scored.fit(names, strength, "other folds", outside)
-        plain = scored.fit((), strength, "other folds", outside)
-        known, target = scored.llrs(aware, outside), trials.is_target[outside]
+        calibration = scored.fit(names, strength, "other folds", outside)
+        known, target = scored.llrs(calibration, outside), trials.is_target[outside]
         threshold = choose_profile("left out", FAR, known[target], known[~target]).threshold_llr
         order.append(np.flatnonzero(inside))
-        llrs.append(scored.llrs(aware, inside))
-        affine.append(scored.llrs(plain, inside))
+        llrs.append(scored.llrs(calibration, inside))
         accepted.append(llrs[-1] >= threshold)
     if not order:
         raise InputError(
             "too_few_trials",
             "no fold holds trials among its own people; hold out more speakers with several recordings each.",
         )
-    return LeftOut(
-        trials.subset(np.concatenate(order)),
-        np.concatenate(llrs),
-        np.concatenate(affine),
-        np.concatenate(accepted),
-    )
+    judged, values = trials.subset(np.concatenate(order)), np.concatenate(llrs)
+    return LeftOut(names, judged, values, np.concatenate(accepted), mean_cllr(judged, values))
 
 
 def mean_eer(trials: DevelopmentTrials, scores: Floats) -> float:
@@ -115,28 +111,43 @@ def mean_eer(trials: DevelopmentTrials, scores: Floats) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def report(left_out: LeftOut) -> dict[str, Any]:
-    """Return what the card says of people left out: in all, by corpus, and by condition."""
+def mean_cllr(trials: DevelopmentTrials, llrs: Floats) -> float:
+    """Return the mean Cllr (bits) over corpora and conditions."""
+    found = []
+    for _, _, rows in trials.cells():
+        target = trials.is_target[rows]
+        if min(target.sum(), (~target).sum()) >= MIN_TRIALS:
+            found.append(cllr(llrs[rows][target], llrs[rows][~target]))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def report(left_out: LeftOut, affine: LeftOut) -> dict[str, Any]:
+    """Return what the card says of people left out: in all, by corpus, and by condition.
+
+    Args:
+        left_out: judged by the calibration chosen.
+        affine: the same trials judged without quality measures.
+    """
     trials = left_out.trials
     everything = np.ones(len(trials), dtype=bool)
     return {
-        "all": _measures(left_out, everything),
+        "all": _measures(left_out, affine, everything),
         "by_corpus": {
             trials.corpora[c]: found
             for c in np.unique(trials.corpus)
-            if (found := _measures(left_out, trials.corpus == c))
+            if (found := _measures(left_out, affine, trials.corpus == c))
         },
         "by_condition": {
             trials.conditions[k]: found
             for k in np.unique(trials.condition)
-            if (found := _measures(left_out, trials.condition == k))
+            if (found := _measures(left_out, affine, trials.condition == k))
         },
     }
 
 
-def _measures(left_out: LeftOut, rows: NDArray[np.bool_]) -> dict[str, Any]:
+def _measures(left_out: LeftOut, affine: LeftOut, rows: NDArray[np.bool_]) -> dict[str, Any]:
     is_target = left_out.trials.is_target[rows]
-    llrs, affine, accepted = left_out.llrs[rows], left_out.affine[rows], left_out.accepted[rows]
+    llrs, plain, accepted = left_out.llrs[rows], affine.llrs[rows], left_out.accepted[rows]
     rate = _eer_of(llrs, is_target)
     if rate is None:
         return {}
@@ -146,8 +157,8 @@ def _measures(left_out: LeftOut, rows: NDArray[np.bool_]) -> dict[str, Any]:
         "eer_percent": round(100 * rate, 2),
         "cllr": round(cllr(llrs[is_target], llrs[~is_target]), 4),
         "min_cllr": round(min_cllr(llrs[is_target], llrs[~is_target]), 4),
-        "affine_eer_percent": round(100 * (_eer_of(affine, is_target) or 0.0), 2),
-        "affine_cllr": round(cllr(affine[is_target], affine[~is_target]), 4),
+        "affine_eer_percent": round(100 * eer(plain[is_target], plain[~is_target]), 2),
+        "affine_cllr": round(cllr(plain[is_target], plain[~is_target]), 4),
         "far_percent": round(100 * float(accepted[~is_target].mean()), 2),
         "frr_percent": round(100 * float(1 - accepted[is_target].mean()), 2),
     }
