@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from normalised_bundle import normalised_bundle
 from voxid.bundle import default_bundle, load_bundle
 from voxid.errors import InputError
 from voxid.evaluate import evaluate_verification, recalibrate
@@ -55,3 +56,22 @@ def test_cllr_falls_on_the_trials_it_was_set_on(tmp_path: Path) -> None:
     )
     assert after.metrics["cllr"].value < before.metrics["cllr"].value + 1e-9
     assert after.metrics["eer"].value == before.metrics["eer"].value
+
+
+@pytest.mark.skipif(
+    not SHARED.is_dir(), reason="needs ../shared/eval: 3,600 different-person trials of real speech"
+)
+def test_scoring_and_measures_stay(tmp_path: Path) -> None:
+    """A bundle with a cohort and quality weights keeps both; the weights move towards the trials."""
+    source = normalised_bundle(tmp_path / "source")
+    made = recalibrate(
+        SHARED / "trials.txt", SHARED, tmp_path / "ours", bundle=source, cache_dir=tmp_path / "cache"
+    )
+    assert made.scoring == source.scoring
+    before, after = source.calibration.qualities, made.calibration.qualities
+    assert [weight.name for weight in after] == [weight.name for weight in before]
+    assert after != before
+    report = evaluate_verification(
+        SHARED / "trials.txt", SHARED, bundle=made, cache_dir=tmp_path / "cache", resamples=20
+    )
+    assert report.metrics["cllr"].value < 1.3 * report.metrics["min_cllr"].value + 0.02

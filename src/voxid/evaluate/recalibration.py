@@ -7,13 +7,18 @@ import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from voxid.bundle import BACKEND_FILE, GRAPH_FILE, Bundle, default_bundle, load_bundle, write_card
-from voxid.calibration import fit_calibration
+from voxid.calibration import Calibration, CalibrationTrials, fit_quality_calibration
 from voxid.decision import choose_profiles
 from voxid.errors import InputError
-from voxid.evaluate.scoring import bundle_scores, embed_utterances
+from voxid.evaluate.scoring import embed_utterances, measured_scores
 from voxid.evaluate.trials import read_trials
+
+# What the calibration of a bundle that had none may use: how much was said counts whatever the model and the room.
+_FIRST_MEASURES = ("probe_log_speech_s", "enroll_log_speech_s")
+_LEAST_PULL = 1e-3  # as for a bundle's own calibration, which has hundreds of thousands of trials
 
 
 def recalibrate(
@@ -27,6 +32,9 @@ def recalibrate(
     progress: Callable[[float], None] | None = None,
 ) -> Bundle:
     """Write a copy of a bundle whose calibration and threshold profiles were set on these trials, and return it.
+
+    The scoring and the quality measures stay; how much each measure counts moves the further from what the bundle was
+    taught, the more trials say so. A bundle without a calibration gets one that knows how much was said.
 
     The copy has another id: templates enrolled with the old bundle are not compared with it. The trials should not
     be the ones its accuracy is later reported on.
@@ -51,12 +59,14 @@ def recalibrate(
         )
     listed = read_trials(trials, enrol)
     embedder, vectors = embed_utterances(listed.utterances, audio_root, source, cache_dir, progress)
-    scores, _ = bundle_scores(listed, vectors, embedder.qualities, source)
-    target, nontarget = scores[listed.is_target], scores[~listed.is_target]
-    calibration = fit_calibration(target, nontarget, f"trial list {listed.name}")
-    profiles = choose_profiles(calibration.llr(target), calibration.llr(nontarget))
+    scores, measured = measured_scores(listed, vectors, embedder.qualities, source)
+    drawn = CalibrationTrials(scores, listed.is_target, measured)
+    calibration = _refit(drawn, source, f"trial list {listed.name}")
+    llrs = calibration.llr(scores, measured)
+    profiles = choose_profiles(llrs[listed.is_target], llrs[~listed.is_target])
     card = {
         **source.card,
+        **_backend_facts(source.card),
         "created": date.today().isoformat(),
         "calibrated_from": source.id,
         "calibration": calibration.to_dict(),
@@ -71,3 +81,23 @@ def recalibrate(
         write_card(draft, card)
         draft.rename(out)
     return load_bundle(out)
+
+
+def _refit(trials: CalibrationTrials, source: Bundle, fitted_on: str) -> Calibration:
+    """Return the calibration of these trials, round the bundle's own quality weights."""
+    taught = source.calibration.qualities
+    names = tuple(weight.name for weight in taught) if source.is_calibrated else _FIRST_MEASURES
+    pull = max(_LEAST_PULL, 1.0 / max(1, int(trials.is_target.sum())))
+    return fit_quality_calibration(trials, names, fitted_on, strength=pull, around=taught)
+
+
+def _backend_facts(card: dict[str, Any]) -> dict[str, Any]:
+    """Return the card's entry on the back-end without what held for the calibration that is replaced."""
+    facts = card.get("backend")
+    if facts is None:
+        return {}
+    return {
+        "backend": {
+            name: fact for name, fact in facts.items() if name not in ("calibrations", "left_out_people")
+        }
+    }

@@ -15,7 +15,14 @@ from voxid.evaluate.trials import TrialList
 from voxid.evaluate.utterances import FactsCache
 from voxid.score import center
 
-__all__ = ["bundle_scores", "cosine_scores", "embed_utterances", "search_llrs", "sides_of"]
+__all__ = [
+    "bundle_scores",
+    "cosine_scores",
+    "embed_utterances",
+    "measured_scores",
+    "search_llrs",
+    "sides_of",
+]
 
 Floats = NDArray[np.float64]
 _BLOCK_TRIALS = 65_536
@@ -65,19 +72,27 @@ def bundle_scores(
         qualities: utterance path -> quality of the speech in it.
         bundle: what the embeddings were made with.
     """
+    scores, measured = measured_scores(trials, vectors, qualities, bundle)
+    return scores, bundle.calibration.llr(scores, measured) if bundle.is_calibrated else None
+
+
+def measured_scores(
+    trials: TrialList, vectors: Mapping[str, Vector], qualities: Mapping[str, Quality], bundle: Bundle
+) -> tuple[Floats, dict[str, Floats]]:
+    """Return scores (N,) and quality measures (name -> (N,)) of every trial; arguments as ``bundle_scores``."""
     names, tests = sorted(set(trials.enrol)), sorted(set(trials.test))
     models = sides_of([trials.enrolment[name] for name in names], vectors, qualities, bundle)
     probes = sides_of([(path,) for path in tests], vectors, qualities, bundle)
     rows, columns = _places(names, trials.enrol), _places(tests, trials.test)
-    scores, llrs = np.empty(len(trials)), np.empty(len(trials))
-    backend = bundle.backend
+    scores, parts = np.empty(len(trials)), []
     for start in range(0, len(trials), _BLOCK_TRIALS):
         block = slice(start, start + _BLOCK_TRIALS)
         enroll, probe = models.take(rows[block]), probes.take(columns[block])
-        scores[block] = backend.scores(enroll, probe)
-        if bundle.is_calibrated:
-            llrs[block] = backend.calibration.llr(scores[block], backend.measured(enroll, probe))
-    return scores, llrs if bundle.is_calibrated else None
+        scores[block] = bundle.backend.scores(enroll, probe)
+        parts.append(bundle.backend.measured(enroll, probe))
+    return scores, {
+        name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())
+    }
 
 
 def search_llrs(
