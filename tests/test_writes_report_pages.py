@@ -174,7 +174,7 @@ def test_what_is_bad_is_said_in_words(study: Study) -> None:
     assert not any(sentence.startswith("Opus") and "times that" in sentence for sentence in said)
     assert "; far_1pct, set for 1 %, lets " in worse[0]
     assert (
-        "10.0% of the 80 probes would not be compared by a verification: 7 hold too little speech, 1 are too"
+        "10.0 % of the 80 probes would not be compared by a verification: 7 hold too little speech, 1 are too"
         in (" ".join(said))
     )
     silent = unknowns(study)

@@ -67,8 +67,8 @@ def unknowns(study: Study) -> list[str]:
         elif result.left_out:
             share = result.left_out / (result.left_out + result.report.trials)
             found.append(
-                f"{result.condition.name}: {share:.0%} of the trials are left out, because their probe has too little "
-                "speech; the row rests on other trials than the clean one."
+                f"{result.condition.name}: {100 * share:.0f} % of the trials are left out, because their "
+                "probe has too little speech; the row rests on other trials than the clean one."
             )
     found.extend(report.notes[1:])
     return found
@@ -92,7 +92,7 @@ def _calibration(report: VerificationReport) -> Iterator[str]:
         return
     excess = cllr.value / max(least.value, 1e-9) - 1.0
     yield (
-        f"The LLRs mean less than they say: Cllr is {cllr.value:.3f} bits, {excess:.0%} above what the "
+        f"The LLRs mean less than they say: Cllr is {cllr.value:.3f} bits, {100 * excess:.0f} % above what the "
         f"same scores could give ({least.value:.3f}). Set the calibration on your own trials with voxid calibrate."
     )
 
@@ -101,7 +101,7 @@ def _refusals(report: VerificationReport) -> Iterator[str]:
     refused = report.refused
     if refused is not None and refused.share > MANY_REFUSED:
         yield (
-            f"{refused.share:.1%} of the {refused.probes:,} probes would not be compared by a verification: "
+            f"{100 * refused.share:.1f} % of the {refused.probes:,} probes would not be compared by a verification: "
             f"{refused.not_enough_speech} hold too little speech, {refused.poor_quality} are too noisy or clipped. "
             "Their owners are asked for other speech; the error rates here count them all the same."
         )

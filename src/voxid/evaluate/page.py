@@ -90,7 +90,7 @@ def draw_page(study: Study, gates: Sequence[GateResult] = ()) -> str:
 def _subtitle(report: VerificationReport) -> str:
     return (
         f"{report.trials:,} trials of {report.speakers} speakers: {report.targets:,} compare a person with themselves, "
-        f"{report.nontargets:,} compare two people. Every number carries its {CONFIDENCE:.0%} interval."
+        f"{report.nontargets:,} compare two people. Every number carries its {100 * CONFIDENCE:g} % interval."
     )
 
 

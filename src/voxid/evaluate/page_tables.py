@@ -32,9 +32,15 @@ _MEASURES: Final = (
 _NOTHING: Final = "–"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """Return an HTML table; cells are HTML already, the first of each row names it."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", stacked: bool = False
+) -> str:
+    """Return an HTML table; cells are HTML already, the first of each row names it.
+
+    ``stacked`` puts intervals under their values, which many columns need.
+    """
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    kind = ' class="stack"' if stacked else ""
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     lines = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
@@ -42,7 +48,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "")
     )
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption or head[0] or "table")}">'
-        f"<table>{title}<thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table></div>"
+        f"<table{kind}>{title}<thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 
@@ -84,11 +90,13 @@ def condition_table(study: Study) -> str:
     profile = study.report.profiles[0].name if study.report.profiles else None
     head = ["probes", "EER", "min DCF", "Cllr"]
     head += [f"FAR, {profile}", f"FRR, {profile}", "refused"] if profile else []
-    head += ["trials", "of them targets", "speakers"]
+    head += ["trials", "speakers"]
     rows = [_condition_row("as recorded", study.report, profile)]
     for result in study.conditions:
         rows.append(_condition_row(_condition_title(result), result.report, profile))
-    return table(head, rows, "One condition at a time; enrolment is clean unless said otherwise")
+    return table(
+        head, rows, "One condition at a time; enrolment is clean unless said otherwise", stacked=True
+    )
 
 
 def cohort_rows(found: CohortTable) -> str:
@@ -119,7 +127,7 @@ def cohort_rows(found: CohortTable) -> str:
                 *(f"{n:,}" for n in counts),
             ]
         )
-    return table(head, rows, f"At the threshold {found.threshold.name}, 95 % intervals")
+    return table(head, rows, f"At the threshold {found.threshold.name}, 95 % intervals", stacked=True)
 
 
 def ratio_sentence(found: Disparity) -> str:
@@ -178,7 +186,7 @@ def _condition_title(result: ConditionResult) -> str:
 
 def _condition_row(title: str, report: VerificationReport | None, profile: str | None) -> list[str]:
     if report is None:
-        return [title, _too_few()]
+        return [title, _too_few(), *([""] * (7 if profile else 4))]
     shipped = {rates.name: rates for rates in report.profiles}.get(profile or "")
     cells = [
         rate_cell(report.metrics.get(name), scale)
@@ -188,7 +196,12 @@ def _condition_row(title: str, report: VerificationReport | None, profile: str |
         cells.append(_far_cell(shipped))
         cells.append(rate_cell(None if shipped is None else shipped.frr))
         cells.append(_NOTHING if report.refused is None else f"{100 * report.refused.share:.1f} %")
-    return [title, *cells, f"{report.trials:,}", f"{report.targets:,}", f"{report.speakers}"]
+    return [
+        title,
+        *cells,
+        f"{report.trials:,} <small>{report.targets:,} targets</small>",
+        f"{report.speakers}",
+    ]
 
 
 def _cohort_row(cohort: Cohort) -> list[str]:
@@ -210,7 +223,7 @@ def _far_cell(rates: ProfileRates | None) -> str:
         return _NOTHING
     cell = rate_cell(rates.far)
     over = rates.far.low is not None and rates.far.low > rates.far_wanted
-    return f'<span class="over">{cell} over</span>' if over else cell
+    return f'<span class="over">over {cell}</span>' if over else cell
 
 
 def _too_few() -> str:
