@@ -26,8 +26,10 @@ _TELEPHONE_RATE_HZ = 8_000
 _SPEECH_LEVEL = 10.0 ** (-26.0 / 20.0)  # -26 dBov, at which ITU-T P.830 presents speech to a codec
 # libsndfile asks libopus for 6 kb/s at compression 1 and 250 kb/s more at 0.
 _OPUS_SPAN_BPS, _OPUS_LEAST_BPS = 250_000.0, 6_000.0
-_OPUS_TRIES = 4
-_OPUS_CLOSE_ENOUGH = 0.02
+# Speech takes 8 % less than libopus is asked for, on average over 24 clips; one encoding costs 4 % of real time.
+_OPUS_FIRST_ASK = 1.08
+_OPUS_TRIES = 3
+_OPUS_CLOSE_ENOUGH = 0.1
 
 
 def telephone(samples: Samples, level: float | None = None) -> Samples:
@@ -52,7 +54,7 @@ def opus(samples: Samples, kbps: float) -> tuple[Samples, float]:
     """Return speech after Opus at a bit rate, same length, and the rate that was reached.
 
     The codec's rate varies with the speech; it is asked again until the audio packets of these very samples are
-    within 2 % of the rate wanted, or as near as four tries get. What the Ogg pages add does not count.
+    within 10 % of the rate wanted, or as near as three tries get. What the Ogg pages add does not count.
 
     Args:
         samples: (N,) at 16 kHz, in about [-1, 1].
@@ -66,7 +68,7 @@ def opus(samples: Samples, kbps: float) -> tuple[Samples, float]:
             "bit_rate_out_of_range",
             f"Opus at {kbps:g} kb/s was asked for; expected {OPUS_KBPS[0]:g} to {OPUS_KBPS[1]:g} kb/s; choose another.",
         )
-    asked_bps, best, best_bps = kbps * 1000.0, b"", 0.0
+    asked_bps, best, best_bps = _OPUS_FIRST_ASK * kbps * 1000.0, b"", 0.0
     for _ in range(_OPUS_TRIES):
         encoded = _encode(samples, asked_bps)
         got_bps = 8.0 * ogg_payload_bytes(encoded) * SAMPLE_RATE_HZ / len(samples)
