@@ -45,6 +45,7 @@ from voxid.evaluate.cohorts import CohortTable, evaluate_cohorts
 from voxid.evaluate.conditions import CLEAN, Condition, join_conditions
 from voxid.evaluate.degrading import Degrader
 from voxid.evaluate.examination import Plan, degraded_trials, make_degrader, provenance
+from voxid.evaluate.findings import findings
 from voxid.evaluate.page import write_page
 from voxid.evaluate.study import ConditionResult, Study
 from voxid.evaluate.trials import TrialList
@@ -205,7 +206,11 @@ def run_folder(folder: Path, bench: Bench, plan: Plan, bar: Progress) -> tuple[l
             singles.append((task, reports))
             tables = tables or found
         bar.advance(step)
-    return records, study_of(singles, tables[0], bench.bundles[0], degrader)
+    study = study_of(singles, tables[0], bench.bundles[0], degrader)
+    records[0]["findings"] = findings(
+        study
+    )  # the first record is the first bundle's on the clean single utterances
+    return records, study
 
 
 def parse() -> argparse.Namespace:

@@ -139,6 +139,14 @@ def cohort_section(bundle: Bundle, reports: list[dict[str, Any]]) -> list[str]:
     return [*lines, "", *ratios]
 
 
+def findings_section(reports: list[dict[str, Any]]) -> list[str]:
+    """Return where the model is bad, as the bench found it, list by list."""
+    lines = ["## Where it is bad"]
+    for r in reports:
+        lines += [f"- {r['trial_list']}: {sentence}" for sentence in r.get("findings", [])]
+    return lines if len(lines) > 1 else [*lines, "Nothing measured stands out."]
+
+
 def ratio(found: dict[str, Any]) -> str:
     """Return one disparity in words."""
     name, pair = found["rate"].upper(), f"{found['worst']} over {found['best']}"
@@ -185,6 +193,8 @@ def page(bundle: Bundle, reports: list[dict[str, Any]]) -> str:
             f"| {p.frr:.1%} |"
             for p in bundle.profiles.values()
         ),
+        "",
+        *(findings_section(reports) if reports else []),
         "",
         *(verification_section(bundle, reports) if reports else []),
         "",

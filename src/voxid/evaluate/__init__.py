@@ -3,6 +3,8 @@
     verification     evaluate_verification(trials, audio_root, enrol=, bundle=, cache_dir=, progress=)
                      evaluate_embeddings(trials, embed, model_id=, mean=, calibration=)   another system
                      evaluate_scores(trials, scores, model_id=, llrs=)                    any score file
+    studies          evaluate_study(trials, audio_root, Plan(conditions=, cohorts=, ...))  all at once, see
+                     docs/evaluation.md; parse_conditions, parse_gates, check_gates, write_page(study, path)
     identification   evaluate_identification(trials, audio_root, enrol=, ...)
                      evaluate_identification_embeddings(trials, embed, model_id=, ...)
     diarization      evaluate_diarization(reference, hypothesis, uem)                     one recording
@@ -24,6 +26,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from voxid.evaluate.conditions import parse_conditions
     from voxid.evaluate.der import DiarizationErrors, evaluate_diarization
     from voxid.evaluate.diarization import (
         DiarizationReport,
@@ -31,13 +34,17 @@ if TYPE_CHECKING:
         read_diarization_folder,
     )
     from voxid.evaluate.embeddings import load_embeddings, look_up
+    from voxid.evaluate.examination import Plan, evaluate_study
+    from voxid.evaluate.gates import check_gates, parse_gates
     from voxid.evaluate.identification import (
         IdentificationReport,
         evaluate_identification,
         evaluate_identification_embeddings,
     )
+    from voxid.evaluate.page import write_page
     from voxid.evaluate.recalibration import recalibrate
     from voxid.evaluate.report import render, write_json
+    from voxid.evaluate.study import Study
     from voxid.evaluate.trials import TrialList, read_scores, read_trials
     from voxid.evaluate.verification import evaluate_embeddings, evaluate_scores, evaluate_verification
     from voxid.evaluate.verification_report import VerificationReport
@@ -46,36 +53,48 @@ __all__ = [
     "DiarizationErrors",
     "DiarizationReport",
     "IdentificationReport",
+    "Plan",
+    "Study",
     "TrialList",
     "VerificationReport",
+    "check_gates",
     "evaluate_diarization",
     "evaluate_diarization_set",
     "evaluate_embeddings",
     "evaluate_identification",
     "evaluate_identification_embeddings",
     "evaluate_scores",
+    "evaluate_study",
     "evaluate_verification",
     "load_embeddings",
     "look_up",
+    "parse_conditions",
+    "parse_gates",
     "read_diarization_folder",
     "read_scores",
     "read_trials",
     "recalibrate",
     "render",
     "write_json",
+    "write_page",
 ]
 
 _MODULES = {
+    "conditions": ("parse_conditions",),
     "der": ("DiarizationErrors", "evaluate_diarization"),
     "diarization": ("DiarizationReport", "evaluate_diarization_set", "read_diarization_folder"),
     "embeddings": ("load_embeddings", "look_up"),
+    "examination": ("Plan", "evaluate_study"),
+    "gates": ("check_gates", "parse_gates"),
     "identification": (
         "IdentificationReport",
         "evaluate_identification",
         "evaluate_identification_embeddings",
     ),
+    "page": ("write_page",),
     "recalibration": ("recalibrate",),
     "report": ("render", "write_json"),
+    "study": ("Study",),
     "trials": ("TrialList", "read_scores", "read_trials"),
     "verification": ("evaluate_embeddings", "evaluate_scores", "evaluate_verification"),
     "verification_report": ("VerificationReport",),

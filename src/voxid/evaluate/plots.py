@@ -49,7 +49,7 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
     """Write the DET curves of systems or lists to one picture and return its path.
 
     Both axes are on the normal-deviate scale, where Gaussian scores make straight lines. A point marks
-    each EER.
+    each EER, a diamond each threshold that was set elsewhere and shipped.
 
     Raises:
         ConfigError: ``plot_extra_missing``. InputError: ``output_unwritable``.
@@ -70,6 +70,10 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
         )  # fmt: skip
         equal = report.metrics["eer"].value
         axes.plot(_deviate(equal), _deviate(equal), "o", color=colour, markersize=5)
+        for rates in report.profiles:
+            place = (_deviate(rates.far.value), _deviate(rates.frr.value))
+            axes.plot(*place, "D", color=colour, markersize=5, markerfacecolor="white")
+            axes.annotate(rates.name, place, xytext=(6, 4), textcoords="offset points", fontsize=7)
     low, high = _deviate(_lowest_tick(reports)), _deviate(0.5)
     axes.plot([low, high], [low, high], color="0.8", linewidth=0.8, zorder=0)
     ticks = [tick for tick in DET_TICKS_PERCENT if _deviate(tick / 100) >= low]
@@ -84,7 +88,7 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
     axes.grid(color="0.92")
     figure.legend(
         loc="outside lower center", fontsize=8, frameon=False, ncols=1 if len(reports) == 1 else 2,
-        title="Dots: EER. Dotted line: too few trials for such a rate (rule of 3).", title_fontsize=8,
+        title="Dots: EER. Diamonds: shipped thresholds. Dotted line: too few trials (rule of 3).", title_fontsize=8,
     )  # fmt: skip
     return _save(figure, path)
 
