@@ -142,6 +142,7 @@ class Degrader:
             place = self.folder / name
             unfinished = place / "index.part"
             try:
+                place.mkdir(parents=True, exist_ok=True)
                 unfinished.write_text(
                     json.dumps(self._indexes[name], indent=0, sort_keys=True), encoding="utf-8"
                 )
