@@ -19,7 +19,7 @@ import torch
 from voxid.audio import load
 from voxid.bundle import load_bundle
 from voxid.embedding import Embedder
-from voxid.errors import CompatibilityError, ConfigError
+from voxid.errors import CompatibilityError, ConfigError, InputError
 from voxid.train.corpora import read_corpus
 from voxid.train.export import export_graph
 from voxid.train.loop import schedule, train
@@ -391,3 +391,18 @@ def test_a_recipe_becomes_a_bundle_that_tells_voices_apart(corpora: Path, tmp_pa
     same = [embedder.embed(load((voice(100, 900, seed), 8_000))) for seed in (1, 2)]
     other = embedder.embed(load((voice(230, 520, 3), 8_000)))
     assert float(same[0] @ same[1]) > float(same[0] @ other)
+
+
+def test_a_run_ends_by_fitting_the_back_end(corpora: Path, tmp_path: Path) -> None:
+    """It listens to the corpora by itself; too few held-out people end it with a sentence, the quick bundle stays."""
+    recipe = recipe_file(tmp_path, steps=20, loss="softmax")
+    recipe.write_text(recipe.read_text().replace("{methods: []}", "{views: [whole], cohort_speakers: 5}"))
+    parts: set[str] = set()
+    with pytest.raises(InputError) as caught:
+        run(
+            recipe, corpora, work=tmp_path / "work", out=tmp_path / "bundle",
+            on_fit=lambda part, done, total: parts.add(part),
+        )  # fmt: skip
+    assert caught.value.code in {"no_development_speech", "too_few_trials", "calibration_needs_trials"}
+    assert "cohort" in parts
+    assert load_bundle(tmp_path / "bundle").name == "tiny"

@@ -168,9 +168,9 @@ class _Fit:
     profiles: Sequence[ThresholdProfile]
     facts: dict[str, Any]
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Any]:
         """Return what goes into the bundle's ``backend.npz``: no cohort where nothing needs it."""
-        arrays: dict[str, NDArray[Any]] = {"mean": self.cohort.mean}
+        arrays: dict[str, Any] = {"mean": self.cohort.mean}
         names = [weight.name for weight in self.calibration.qualities]
         if self.best.scoring.method == "as_norm" or any("cohort" in name for name in names):
             arrays["cohort"] = self.cohort.speakers.astype(np.float16)

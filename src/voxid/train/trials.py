@@ -142,9 +142,9 @@ def make_trials(
     parts: list[list[NDArray[np.int64]]] = []
     conditions = conditions_of(views)
     for c in range(len(table.corpora)):
-        for k, condition in enumerate(conditions):
-            enrolled = table.enrolled(c, condition, rng)
-            probes = np.flatnonzero((table.corpus == c) & (table.view == condition.probe) & table.enough)
+        for k, how in enumerate(conditions):
+            enrolled = table.enrolled(c, how, rng)
+            probes = np.flatnonzero((table.corpus == c) & (table.view == how.probe) & table.enough)
             if not enrolled or not probes.size:
                 continue
             chosen = _draw(table, enrolled, probes, most_per_cell, rng)
@@ -152,22 +152,22 @@ def make_trials(
             right = np.array([groups.setdefault((int(row),), len(groups)) for row in probes])[chosen[1]]
             first = np.array([rows[0] for rows in enrolled])[chosen[0]]
             second = probes[chosen[1]]
-            same = table.person[first] == table.person[second]
+            alike = table.person[first] == table.person[second]
             constant = [np.full(first.size, value) for value in (c, k)]
-            parts.append([left, right, same, *constant, table.fold[first], table.fold[second]])
-    columns = (
-        [np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)] if parts else []
-    )
-    if not columns:
-        columns = [np.zeros(0, dtype=np.int64)] * 7
+            parts.append([left, right, alike, *constant, table.fold[first], table.fold[second]])
+    columns = [np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)]
+    enroll, probe, same, corpus, condition, enroll_fold, probe_fold = columns or [np.zeros(0, np.int64)] * 7
     return DevelopmentTrials(
-        tuple(groups),
-        columns[0],
-        columns[1],
-        columns[2].astype(bool),
-        *columns[3:],
-        tuple(table.corpora),
-        tuple(condition.name for condition in conditions),
+        references=tuple(groups),
+        enroll=enroll,
+        probe=probe,
+        is_target=same.astype(np.bool_),
+        corpus=corpus,
+        condition=condition,
+        enroll_fold=enroll_fold,
+        probe_fold=probe_fold,
+        corpora=tuple(table.corpora),
+        conditions=tuple(each.name for each in conditions),
     )
 
 
