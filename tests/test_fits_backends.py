@@ -118,7 +118,11 @@ def test_cells_are_capped_and_weigh_the_same() -> None:
         target = trials.is_target[rows]
         assert 0 < target.sum() <= 100
         assert 0 < (~target).sum() <= 100
-        assert shares[rows][target].sum() == pytest.approx(1.0)
+        assert shares[rows][target].sum() == pytest.approx(target.sum() / 100)
+        assert shares[rows][~target].sum() == pytest.approx((~target).sum() / 100)
+    many = make_trials(drawn_speech(), ("whole", "2 s"))
+    full = [many.shares()[rows & ~many.is_target].sum() for _, _, rows in many.cells()]
+    assert full == pytest.approx([1.0] * len(full))
 
 
 def test_left_out_people_are_judged_fairly() -> None:

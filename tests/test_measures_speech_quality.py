@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from soxr import resample
 
 from voices import encode, noise, voice
 from voxid.audio import Waveform, load
@@ -124,3 +125,21 @@ def test_end_to_end_on_a_voice() -> None:
     assert quality.snr_db is not None
     assert quality.snr_db > 20
     assert QualityPolicy().check(quality, for_enroll=True) == "ok"
+
+
+def test_a_narrow_channel_is_told_from_a_wide_one() -> None:
+    """Speech through 8 kHz has nothing left above 4 kHz, whatever the rate of the file; a hiss has."""
+    wide = voice(3.0) + noise(3.0, 0.01)
+    narrow = resample(resample(wide, 16_000, 8_000), 8_000, 16_000)[: wide.size]
+    inside = [Segment(0.2, 2.8)]
+    found = [measure_quality(made(samples), inside).high_band_db for samples in (wide, narrow)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[1] < -45 < -35 < found[0] <= 0
+
+
+def test_the_channel_of_nothing_is_unknown_and_of_silence_the_narrowest_never_nan() -> None:
+    assert measure_quality(made(noise(2.0)), []).high_band_db is None
+    silent = measure_quality(made(np.zeros(16_000)), [Segment(0, 1)]).high_band_db
+    assert silent is not None
+    assert -60 <= silent <= 0

@@ -23,6 +23,7 @@ MIN_SPEECH_S = 1.0
 
 _MATCHED = ("2 s", "3 s", "noise", "telephone", "short and distorted")
 _REFERENCES = 3
+_FULL_CELL = 100
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,13 @@ class DevelopmentTrials:
         return [(c, k, (self.corpus == c) & (self.condition == k)) for c, k in pairs]
 
     def shares(self) -> NDArray[np.float64]:
-        """Return (N,) weights by which every corpus and condition counts alike, for targets and for non-targets."""
+        """Return (N,) weights by which every corpus and condition counts alike, for targets and for non-targets.
+
+        One with fewer than 100 of them counts as much less as it has fewer: a handful of trials says little.
+        """
         cell = (self.corpus * len(self.conditions) + self.condition) * 2 + self.is_target
         _, number, count = np.unique(cell, return_inverse=True, return_counts=True)
-        return 1.0 / count[number]
+        return np.asarray(1.0 / np.maximum(count, _FULL_CELL)[number])
 
 
 def deal_folds(speech: HeardSpeech, folds: int) -> dict[str, int]:
