@@ -18,20 +18,30 @@ from voxid.gallery.store import FORMAT_VERSION, Store
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
-def test_the_golden_gallery_still_reads(tmp_path: Path, version: int) -> None:
-    """Names, consents, voiceprints, opt-out: as written on the day the format was made."""
+GOLDEN = sorted(path.stem for path in FIXTURES.glob("gallery_format_*.db"))
+
+
+def test_every_format_has_a_golden_gallery() -> None:
+    assert {int(name.split("_")[2]) for name in GOLDEN} == set(range(1, FORMAT_VERSION + 1))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_golden_gallery_still_reads(tmp_path: Path, name: str) -> None:
+    """Names, consents, voiceprints, their speech, opt-out: as written on the day the format was made."""
     path = tmp_path / "people.voxid"
-    shutil.copy(FIXTURES / f"gallery_format_{version}.db", path)
+    shutil.copy(FIXTURES / f"{name}.db", path)
     key = tmp_path / "people.voxid.key"
-    shutil.copy(FIXTURES / f"gallery_format_{version}.test-key", key)
+    shutil.copy(FIXTURES / f"{name}.test-key", key)
     key.chmod(0o600)
-    expected = json.loads((FIXTURES / f"gallery_format_{version}.json").read_text())
+    expected = json.loads((FIXTURES / f"{name}.json").read_text())
     store = Store.open(path, create=False)
     people = sorted(store.read_many(store.person_ids()), key=lambda record: record.name)
     assert [record.public().to_dict() for record in people] == expected["people"]
     for record, line in zip(people, expected["embeddings"], strict=True):
         assert np.stack([p.embedding for p in record.voiceprints]) == pytest.approx(np.array(line), abs=1e-6)
+    speech = [[[p.info.snr_db, p.info.high_band_db] for p in record.voiceprints] for record in people]
+    nothing = [[[None, None] for _ in record.voiceprints] for record in people]
+    assert speech == expected.get("speech", nothing)
     assert [store.opted_out(name) for name in ("Dora Opted", "Alice Fixture")] == [True, False]
     store.check()
     store.close()
