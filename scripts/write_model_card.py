@@ -159,6 +159,62 @@ def ratio(found: dict[str, Any]) -> str:
     return f"{name} {pair}: {value['value']:.2f} [{low}, {high}]."
 
 
+def calibration_sentence(bundle: Bundle) -> str:
+    """Return how scores become LLRs."""
+    fitted = bundle.calibration
+    score = {"cosine": "cosine", "as_norm": "normalised score", "plda": "PLDA score"}[bundle.scoring.method]
+    sentence = (
+        f"LLR = {fitted.scale:.3f} x {score} + ({fitted.offset:.3f}), fitted on {fitted.targets:,} target and "
+        f"{fitted.nontargets:,} non-target trials of {fitted.fitted_on}, 1 s of speech and more"
+    )
+    if not fitted.qualities:
+        return f"{sentence}."
+    rows = ", ".join(
+        f"`{w.name}` ({w.low:.3g} to {w.high:.3g}, else {w.neutral:.3g})" for w in fitted.qualities
+    )
+    return f"{sentence}, for speech as it mostly is; shrunk, stretched and shifted by what was measured of it: {rows}."
+
+
+def backend_section(bundle: Bundle) -> list[str]:
+    """Return how the scoring was chosen and what it does for held-out people, fold by fold; nothing without a fit."""
+    facts = bundle.card.get("backend")
+    if facts is None:
+        return []
+    chosen = facts["chosen"]
+    lines = [
+        "## Back-end",
+        f"Scoring: {chosen['method']}"
+        + (f" against the {chosen['top']} most alike of " if "top" in chosen else "; cohort of ")
+        + f"{facts['cohort']['speakers']:,} training speakers, taken because its mean EER over corpora and conditions "
+        f"is lowest among {len(facts['candidates'])} ways tried:",
+        "",
+        "| method | top | dimensions | mean EER % |",
+        "|---|--:|--:|--:|",
+        *(
+            f"| {c['method']} | {c.get('top', '-')} | {c.get('dim', '-') or 'all'} | {c['mean_eer_percent']:.2f} |"
+            for c in facts["candidates"]
+        ),
+    ]
+    judged = facts.get("left_out_people")
+    if judged is None:
+        return lines
+    lines += [
+        "",
+        f"{facts['held_out']['speakers']} held-out speakers, each judged by a calibration and a 1 % threshold fitted "
+        "without them (`affine`: from the score alone):",
+        "",
+        "| enrolled / probe | EER % | Cllr | min Cllr | affine Cllr | FAR % | FRR % | targets | non-targets |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    rows = [("all", judged["all"]), *judged["by_corpus"].items(), *judged["by_condition"].items()]
+    lines += [
+        f"| {name} | {m['eer_percent']:.2f} | {m['cllr']:.3f} | {m['min_cllr']:.3f} | {m['affine_cllr']:.3f} "
+        f"| {m['far_percent']:.2f} | {m['frr_percent']:.2f} | {m['targets']:,} | {m['nontargets']:,} |"
+        for name, m in rows
+    ]
+    return lines
+
+
 def page(bundle: Bundle, reports: list[dict[str, Any]]) -> str:
     """Return the whole page."""
     card = bundle.card
@@ -181,9 +237,7 @@ def page(bundle: Bundle, reports: list[dict[str, Any]]) -> str:
         f"Held-out speakers of these corpora, EER %: {held_out}.",
         "",
         "## Thresholds",
-        f"LLR = {card['calibration']['scale']:.3f} x cosine + ({card['calibration']['offset']:.3f}), fitted on "
-        f"{card['calibration']['targets']:,} target and {card['calibration']['nontargets']:,} non-target trials of "
-        f"{card['calibration']['fitted_on']}, utterances of 1 s and more.",
+        calibration_sentence(bundle),
         "",
         "| profile | false-accept rate | accept from LLR | review from LLR | targets rejected there |",
         "|---|--:|--:|--:|--:|",
@@ -193,6 +247,8 @@ def page(bundle: Bundle, reports: list[dict[str, Any]]) -> str:
             f"| {p.frr:.1%} |"
             for p in bundle.profiles.values()
         ),
+        "",
+        *backend_section(bundle),
         "",
         *(findings_section(reports) if reports else []),
         "",
