@@ -105,9 +105,10 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(
 
 
 def test_without_json_the_tables_name_conditions_and_gates(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person reads the same."""
+    monkeypatch.setenv("COLUMNS", "160")
     code = main(
         ["evaluate", "verification", "--trials", "trials.txt", "--audio-root", str(VOICES), "--durations", "1",
          "--fail-if", "eer>99", "--cohorts", "speakers.tsv"]

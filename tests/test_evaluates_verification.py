@@ -26,7 +26,7 @@ from voxid.evaluate.embeddings import network_id
 from voxid.evaluate.metrics import act_dcf, cllr, eer
 from voxid.evaluate.scoring import cosine_scores
 from voxid.evaluate.trials import TrialList
-from voxid.evaluate.utterances import DETECTOR
+from voxid.evaluate.utterances import MEASURES
 from voxid.evaluate.verification_report import METRICS
 
 VOICES = Path(str(files("voxid") / "data" / "voices"))
@@ -228,7 +228,7 @@ def test_measures_the_default_bundle_on_audio_and_again_from_its_cache(tmp_path:
     assert first.model_id == default_bundle().id
     assert first.metrics["auc"].value > 0.9
     kept = sorted(path.name for path in (tmp_path / "cache").iterdir())
-    assert kept == [f"{network_id(default_bundle())}.npz", f"speech-{DETECTOR}.json"]
+    assert kept == [f"{network_id(default_bundle())}.npz", f"speech-{MEASURES}.json"]
     second = evaluate_verification(trials, VOICES, cache_dir=tmp_path / "cache", resamples=50)
     assert second.to_dict() == first.to_dict()
 

@@ -21,11 +21,11 @@ def render_study(study: Study) -> RenderableType:
     if study.conditions:
         shown += [_title("Conditions of the probes"), condition_table(study), Text("")]
     for table in study.cohorts:
-        sentences = "\n".join(f"- {ratio_sentence(found)}" for found in table.disparities)
+        sentences = "".join(f"- {ratio_sentence(found)}\n" for found in table.disparities)
         shown += [
             _title(f"By {table.attribute}, at the threshold {table.threshold.name}"),
             cohort_table(table),
-            Text(sentences + "\n", style="dim"),
+            Text(sentences, style="dim"),
         ]
     return Group(*shown)
 

@@ -14,15 +14,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from voxid import silero, speech
 from voxid.audio import Waveform, load
 from voxid.errors import InputError
 from voxid.segments import Segment
 from voxid.speech import SpeechQuality, VadOptions, detect_speech, measure_quality
 
-__all__ = ["DETECTOR", "FactsCache", "UtteranceFacts", "file_sha256", "measure_utterance"]
+__all__ = ["DETECTOR", "MEASURES", "FactsCache", "UtteranceFacts", "file_sha256", "measure_utterance"]
 
 DETECTOR = hashlib.sha256(repr(VadOptions()).encode()).hexdigest()[:8]
 """Names the options of the speech detector: other options, other regions, other embeddings."""
+
+MEASURES = hashlib.sha256(
+    b"".join(Path(str(module.__file__)).read_bytes() for module in (speech, silero))
+).hexdigest()[:8]
+"""Names the code that finds speech and measures it: changed code, other facts."""
 
 _MAX_CACHE_BYTES = 1 << 30
 _EMPTY_BAND_DB = -45.0  # speech off a telephone lies below (voxid.speech.SpeechQuality)
@@ -95,7 +101,7 @@ def file_sha256(path: Path) -> str:
 
 
 class FactsCache:
-    """Facts by audio hash, in memory and, with a folder, in ``<folder>/speech-<detector>.json``.
+    """Facts by audio hash, in memory and, with a folder, in ``<folder>/speech-<measures>.json``.
 
     It is only a cache: a damaged or foreign file is thrown away and measured again.
 
@@ -104,7 +110,7 @@ class FactsCache:
     """
 
     def __init__(self, folder: str | Path | None) -> None:
-        self.path = None if folder is None else Path(folder) / f"speech-{DETECTOR}.json"
+        self.path = None if folder is None else Path(folder) / f"speech-{MEASURES}.json"
         self._changed = False
         self._facts = self._read()
 
