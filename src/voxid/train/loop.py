@@ -6,14 +6,15 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -58,14 +59,44 @@ def schedule(recipe: Recipe, step: int) -> Point:
     return Point(stage, lr * warm, stage.margin_from + (stage.margin_to - stage.margin_from) * done)
 
 
+class LiveTeacher(Protocol):
+    """A model that hears the very crops its student learns from."""
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors: that of the student's embeddings."""
+
+    def __call__(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (B, dim) unit vectors of crops (B, T, 80) as packed, before they are distorted."""
+
+
+@dataclass(frozen=True)
+class Tuition:
+    """What a run starts from and learns from besides its recipe; see :mod:`voxid.train.distill`.
+
+    Args:
+        network: instead of a fresh one.
+        teacher: instead of the packed one.
+    """
+
+    network: EmbeddingNetwork | None = None
+    teacher: LiveTeacher | None = None
+
+
 class Objective(nn.Module):
     """Network, loss over speakers and distance to the teacher as one module, so that DDP sees one step."""
 
-    def __init__(self, recipe: Recipe, crops: Crops, teacher_dim: int) -> None:
+    def __init__(self, recipe: Recipe, crops: Crops, tuition: Tuition) -> None:
         super().__init__()
-        self.network = build_network(recipe.network)
+        self.network = tuition.network or build_network(recipe.network)
         self.classify = build_loss(recipe.loss, recipe.network.embedding, crops.classes)
-        self.distill = DistillationLoss(recipe.network.embedding, teacher_dim) if teacher_dim else None
+        live, packed = tuition.teacher, crops.shard.teacher.shape[1]
+        teacher_dim = packed if live is None else live.dim
+        self.distill = (
+            DistillationLoss(recipe.network.embedding, teacher_dim, projected=live is None)
+            if teacher_dim
+            else None
+        )
         # Only the method is compiled: validation, whose lengths all differ, goes on calling the module itself.
         self._run: Callable[[Tensor, Tensor], Tensor] = (
             torch.compile(self.network.forward) if recipe.compile else self.network
@@ -84,7 +115,13 @@ class Objective(nn.Module):
 
 
 def train(
-    recipe: Recipe, training: Shard, held_out: Shard, run: Path, report: Report, resume: bool = True
+    recipe: Recipe,
+    training: Shard,
+    held_out: Shard,
+    run: Path,
+    report: Report,
+    resume: bool = True,
+    tuition: Tuition | None = None,
 ) -> EmbeddingNetwork:
     """Return the trained network, in evaluation mode.
 
@@ -97,6 +134,7 @@ def train(
         run: folder for ``checkpoint.pt`` and ``log.jsonl``.
         report: receives each log row as it is written (step, loss, crops/s, or the validation EERs).
         resume: go on from ``run/checkpoint.pt`` when there is one.
+        tuition: another network to start from, another teacher; None for neither.
 
     Raises:
         CompatibilityError: ``checkpoint_of_another_recipe`` when the checkpoint was made by another recipe.
@@ -106,9 +144,11 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     crops = Crops(training, {c.name: c.weight for c in recipe.data.corpora}, recipe.balance)
-    if any(stage.distill for stage in recipe.stages) and not training.teacher.shape[1]:
+    tuition = tuition or Tuition()
+    taught = tuition.teacher is not None or training.teacher.shape[1] > 0
+    if any(stage.distill for stage in recipe.stages) and not taught:
         raise ConfigError("recipe_invalid", "a stage distills, but data.teacher names no teacher.")
-    state = Training.start(recipe, crops, training.teacher.shape[1], world)
+    state = Training.start(recipe, crops, tuition, world)
     first = state.load(run / CHECKPOINT_FILE) if resume else 0
     step_loss = world.wrap(state.objective)
     log = _Log(run / "log.jsonl", report if world.rank == 0 else lambda row: None, keep=first > 0)
@@ -116,7 +156,7 @@ def train(
         sizes = {"classes": crops.classes, "utterances": int(training.start.size)}
         log.write({"recipe": recipe.name, "from_step": first, **sizes})
     window, began = [], time.monotonic()
-    for step, batch in _prefetch(recipe, crops, first, world):
+    for step, batch in _prefetch(recipe, crops, first, world, tuition.teacher):
         point = schedule(recipe, step)
         window.append(state.learn(step_loss, batch, point))
         done = step + 1
@@ -138,7 +178,9 @@ def train(
     return state.result().cpu()
 
 
-def _prefetch(recipe: Recipe, crops: Crops, first: int, world: World) -> Iterator[tuple[int, Batch]]:
+def _prefetch(
+    recipe: Recipe, crops: Crops, first: int, world: World, teacher: LiveTeacher | None
+) -> Iterator[tuple[int, Batch]]:
     """Yield (step, batch) from a thread; each step has its own generator, so resuming repeats nothing."""
     queue: Queue[tuple[int, Batch] | Exception | None] = Queue(maxsize=8)
 
@@ -150,6 +192,8 @@ def _prefetch(recipe: Recipe, crops: Crops, first: int, world: World) -> Iterato
                 count = stage.batch // world.size
                 n_frames = int(stage.crop_s * _FRAMES_PER_S)
                 batch = crops.draw(count, n_frames, rng, recipe.loss.utterances_per_speaker)
+                if teacher is not None:
+                    batch = replace(batch, teacher=teacher(batch.features))
                 if stage.distort:
                     distort(batch.features, stage.distort, rng)
                 batch.features[...] -= batch.features.mean(axis=1, keepdims=True)
@@ -180,9 +224,9 @@ class Training:
     device: torch.device
 
     @classmethod
-    def start(cls, recipe: Recipe, crops: Crops, teacher_dim: int, world: World) -> Training:
+    def start(cls, recipe: Recipe, crops: Crops, tuition: Tuition, world: World) -> Training:
         """Return a fresh state, the weights drawn from torch's seed."""
-        objective = Objective(recipe, crops, teacher_dim).to(world.device).train()
+        objective = Objective(recipe, crops, tuition).to(world.device).train()
         optimizer = torch.optim.AdamW(
             objective.parameters(), lr=1e-3, weight_decay=recipe.weight_decay, fused=True
         )

@@ -114,11 +114,15 @@ class TripletLoss(nn.Module):
 
 
 class DistillationLoss(nn.Module):
-    """One minus the cosine between a linear image of the embedding and the teacher's embedding."""
+    """One minus the cosine between the embedding, or a linear image of it, and the teacher's embedding.
 
-    def __init__(self, embedding: int, teacher: int) -> None:
+    With an image of its own making the student may lay out its space otherwise than the teacher; without, its cosines
+    become the teacher's.
+    """
+
+    def __init__(self, embedding: int, teacher: int, projected: bool = True) -> None:
         super().__init__()
-        self.project = nn.Linear(embedding, teacher, bias=False)
+        self.project = nn.Linear(embedding, teacher, bias=False) if projected else nn.Identity()
 
     def forward(self, z: Tensor, teacher: Tensor) -> Tensor:
         """z (B, D), teacher (B, 256) of unit length -> scalar in [0, 2]."""
