@@ -155,8 +155,9 @@ class Gallery:
             PolicyError: consent_missing, consent_expired, opted_out (all three before a recording is opened),
                 voice_already_enrolled. InputError: name_invalid, enrollment_inconsistent, no_speech,
                 audio_clipped, not_enough_speech, poor_quality, and whatever the audio door refuses.
-            CompatibilityError: model_mismatch. StoreError.
+            CompatibilityError: model_mismatch, bundle_uncalibrated. StoreError.
         """
+        self.bundle.check_calibrated()
         applied = Application(
             self.bundle,
             self.policy,
