@@ -68,7 +68,7 @@ def torchaudio_melspec(samples: Floats, mels: int = 80) -> Floats:
     _check(samples, 257)
     padded = np.pad(_emphasised(samples), 256, mode="reflect")
     window = np.pad(_periodic_hamming(), (512 - _WINDOW_SAMPLES) // 2)
-    return np.asarray(np.log(_power(padded, window, 512) @ _htk_filters(mels) + 1e-6), dtype=np.float32)
+    return np.asarray(np.log(_power(padded, window, 512) @ htk_filters(mels) + 1e-6), dtype=np.float32)
 
 
 def tf_melbanks(samples: Floats, mels: int = 72) -> Floats:
@@ -163,8 +163,8 @@ def _speechbrain_filters(mels: int) -> Floats:
 
 
 @cache
-def _htk_filters(mels: int) -> Floats:
-    """Return (257, mels) filters."""
+def htk_filters(mels: int) -> Floats:
+    """Return (257, mels), the filters of ``torchaudio_melspec``; checkpoints carry them, to be compared."""
     return _triangles(np.linspace(0.0, 8_000.0, 257), _edges_hz(20.0, 7_600.0, mels))
 
 

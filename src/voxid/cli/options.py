@@ -21,12 +21,12 @@ GalleryPath = Annotated[
     ),
 ]
 BundlePath = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--bundle",
         envvar="VOXID_BUNDLE",
-        metavar="FOLDER",
-        help="Model bundle; without it the one inside the package.",
+        metavar="NAME|FOLDER",
+        help="Model: its name in `voxid models list`, or a bundle's folder; without it the default one.",
     ),
 ]
 Profile = Annotated[
@@ -42,19 +42,19 @@ Channel = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, also for errors.")]
 
 
-def choose_bundle(path: Path | None) -> Bundle:
-    """Return the bundle at `path`, hash-checked, or the one inside the package."""
-    from voxid.bundle import default_bundle, load_bundle
+def choose_bundle(named: str | Path | None) -> Bundle:
+    """Return the bundle of that name or in that folder, hash-checked, or the default one."""
+    from voxid.zoo.shelf import find_bundle
 
-    return default_bundle() if path is None else load_bundle(path)
+    return find_bundle(named)
 
 
-def open_gallery(path: str, bundle: Path | None = None, *, create: bool = False) -> Gallery:
+def open_gallery(path: str, bundle: str | Path | None = None, *, create: bool = False) -> Gallery:
     """Return the opened gallery; `create` allows a new one.
 
     Commands without a --bundle option of their own still follow VOXID_BUNDLE.
     """
     from voxid.recognize import Gallery
 
-    named = bundle or os.environ.get("VOXID_BUNDLE")
-    return Gallery.open(path, bundle=choose_bundle(Path(named) if named else None), create=create)
+    named = bundle or os.environ.get("VOXID_BUNDLE") or None
+    return Gallery.open(path, bundle=choose_bundle(named), create=create)

@@ -108,7 +108,7 @@ def who(
         note(f"wrote {path}")
 
 
-def _people_to_name(gallery: str, bundle: Path | None) -> Gallery | None:
+def _people_to_name(gallery: str, bundle: str | None) -> Gallery | None:
     """The gallery to name people from; none when the default one was simply never made."""
     if gallery == options.DEFAULT_GALLERY and not Path(gallery).exists():
         note(
