@@ -23,8 +23,13 @@ def calibrate(
     trials: Trials,
     audio_root: Root,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where the new bundle goes; must not exist.")
-    ],
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Where the new bundle goes; must not exist. An added model without a calibration needs none.",
+        ),
+    ] = None,
     enrol: Enrol = None,
     bundle: options.BundlePath = None,
     cache: Cache = None,
@@ -32,29 +37,29 @@ def calibrate(
 ) -> None:
     """Set a bundle's calibration and thresholds anew on your own trials, as a new bundle.
 
-    Needs 3,000 different-person trials for a false-accept rate of 1 %, 30,000 for 0.1 %. People enrolled with the
-    old bundle have to be enrolled again with the new one: their scores would mean something else.
+    A model from `voxid models add` that has none yet gets its first, in its place. Needs 3,000 different-person
+    trials for a false-accept rate of 1 %, 30,000 for 0.1 %. People enrolled with the old bundle have to be enrolled
+    again with the new one: their scores would mean something else.
 
-    Example:
+    Examples:
 
         voxid calibrate --trials trials.txt --audio-root wav --out ours
+
+        voxid calibrate --bundle campplus --trials trials.txt --audio-root wav
     """
     from voxid.evaluate import recalibrate
+    from voxid.zoo.shelf import renewal
 
-    with progress("Scoring trials", quiet=as_json) as share:
+    source = options.choose_bundle(bundle)
+    with renewal(source, out) as target, progress("Scoring trials", quiet=as_json) as share:
         made = recalibrate(
-            trials,
-            audio_root,
-            out,
-            enrol=enrol,
-            bundle=options.choose_bundle(bundle),
-            cache_dir=cache,
-            progress=share,
+            trials, audio_root, target, enrol=enrol, bundle=source, cache_dir=cache, progress=share
         )
+    place = out or source.path
     if as_json:
-        print_json({"id": made.id, "path": str(out), "calibration": made.calibration.to_dict()})
+        print_json({"id": made.id, "path": str(place), "calibration": made.calibration.to_dict()})
         return
-    results().print(f"{made.id} is in {out}", markup=False, style="green")
+    results().print(f"{made.id} is in {place}", markup=False, style="green")
     for profile in made.profiles.values():
         note(
             f"{profile.name}: LLR at least {profile.threshold_llr:.2f}; {profile.frr:.1%} of {profile.targets:,} "
