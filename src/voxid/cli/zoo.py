@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -129,7 +129,8 @@ def catalogue(as_json: options.AsJson = False) -> None:
 
     table = Table(box=None, pad_edge=False)
     for title in ("name", "dim", "M par.", "EER % O/E/H", "hash", "weights", "trained on"):
-        table.add_column(title, justify="right" if title in ("dim", "M par.") else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if title in ("dim", "M par.") else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=title == "name")
     for model in models.values():
         rates = "/".join(_rate(model.eer_percent(trials)) for trials in ("vox1_o", "vox1_e", "vox1_h"))
         table.add_row(
