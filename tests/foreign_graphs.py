@@ -110,5 +110,35 @@ def waveform_graph(path: Path, kernel: int = 400) -> Path:
     return save(path, nodes, ("B", "N"), names=("waveform", "embedding"), constants=constants)
 
 
+def without_masks(path: Path, graph: bytes) -> Path:
+    """One of voxid's own graphs as others publish theirs: features in, one embedding out, no weights."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.input[:] = ["feats" if name == "fbank" else name for name in node.input]
+        node.output[:] = ["pooled" if name == "embeddings" else name for name in node.output]
+    constants = {
+        "none": np.float32(0),
+        "all": np.float32(1),
+        "two": np.array([2], np.int64),
+        "k": np.array([1], np.int64),
+    }
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), f"own/{name}") for name, value in constants.items()
+    )
+    before = [
+        helper.make_node("ReduceSum", ["feats", "own/two"], ["own/sum"], keepdims=1),
+        helper.make_node("Mul", ["own/sum", "own/none"], ["own/zero"]),
+        helper.make_node("Add", ["own/zero", "own/all"], ["own/ones"]),
+        helper.make_node("Transpose", ["own/ones"], ["weights"], perm=[0, 2, 1]),
+    ]
+    nodes = [*before, *model.graph.node, helper.make_node("Squeeze", ["pooled", "own/k"], ["embs"])]
+    del model.graph.node[:], model.graph.input[:], model.graph.output[:]
+    model.graph.node.extend(nodes)
+    model.graph.input.append(helper.make_tensor_value_info("feats", TensorProto.FLOAT, ["B", "T", 80]))
+    model.graph.output.append(helper.make_tensor_value_info("embs", TensorProto.FLOAT, ["B", "D"]))
+    onnx.save(model, path)
+    return path
+
+
 def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -14,7 +14,17 @@ pytest.importorskip(
 
 from onnx import helper
 
-from foreign_graphs import DIM, expected, fbank_graph, mel_graph, save, sha256_of, waveform_graph, weights
+from foreign_graphs import (
+    DIM,
+    expected,
+    fbank_graph,
+    mel_graph,
+    save,
+    sha256_of,
+    waveform_graph,
+    weights,
+    without_masks,
+)
 from voxid.audio import load
 from voxid.bundle import default_bundle, load_bundle
 from voxid.cli import main
@@ -25,6 +35,7 @@ from voxid.features import fbank, frame_count
 from voxid.recognize import Gallery
 from voxid.segments import Segment
 from voxid.spectrogram import tf_melbanks
+from voxid.speech import detect_speech
 from voxid.zoo.adding import Added, Wish, add_bundle, add_model
 from voxid.zoo.shelf import FOLDER_VARIABLE, added_bundles, find_bundle, name_from, remove
 
@@ -98,6 +109,23 @@ def test_redimnet2_without_its_features(tmp_path: Path) -> None:
     frames = cut(tf_melbanks(samples()))
     found = Embedder(added.bundle, threads=1).embed(load((samples(), 16_000)))
     np.testing.assert_allclose(found, expected(frames[: len(frames) // 4 * 4]), atol=1e-5)
+
+
+def test_a_real_network_without_its_masks_hears_the_same(tmp_path: Path) -> None:
+    """voxid's own network, published as others publish theirs, embeds every sample voice as the bundle does."""
+    path = without_masks(tmp_path / "small.onnx", default_bundle().graph)
+    added = add(path, front_end=("window=povey",))
+    ours, theirs = (Embedder(bundle, threads=1) for bundle in (default_bundle(), added.bundle))
+    for file in sorted(VOICES.glob("*/01.opus")):
+        waveform = load(file)
+        regions = detect_speech(waveform)
+        np.testing.assert_allclose(theirs.embed(waveform, regions), ours.embed(waveform, regions), atol=1e-5)
+    chunk = load(VOICES / "meeting.opus").samples[: 20 * 16_000]
+    masks = np.zeros((12, frame_count(chunk.size)), np.float32)
+    for row in range(12):
+        masks[row, 150 * row : 150 * row + 150] = 1.0
+    alike = np.sum(ours.embed_masks(chunk, masks) * theirs.embed_masks(chunk, masks), axis=1)
+    assert np.median(alike) > 0.7, alike  # a mean of 1.5 s takes more of the voice away than one of 20 s
 
 
 SHERPA = {"framework": "3d-speaker", "sample_rate": "16000", "output_dim": "48", "normalize_samples": "1"}
