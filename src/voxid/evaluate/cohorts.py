@@ -5,8 +5,8 @@ rate is stated only for cohorts that can carry it: five speakers and thirty targ
 many non-target trials as the rule of 3 asks of the rate the threshold was set for. Others say "too few", and take no
 part in the ratio.
 
-Source: the ratio is the "max/min" equity measure of NIST IR 8429, "Face recognition vendor test part 8" (2022),
-sec. 4; impostor trials of a group of people are those within the group, the hardest ones, as in its Annex.
+Source: ratios of the worst to the best group, and why impostors of one's own group count, are discussed in NIST IR
+8429, "Face recognition vendor test part 8: summarizing demographic differentials" (2022).
 """
 
 from __future__ import annotations
