@@ -199,6 +199,19 @@ def test_masks_fall_back_to_one_run_per_voice(tmp_path: Path) -> None:
         np.testing.assert_allclose(row, expected(cut(frames[mask > 0])), atol=1e-5)
 
 
+def test_masks_may_share_the_mean_of_the_chunk(tmp_path: Path) -> None:
+    """With the mean of the frames pooled over, what is taken away is the same for all voices of a chunk."""
+    added = add(fbank_graph(tmp_path / "x.onnx"), front_end=("mean=pooled frames",))
+    heard = samples(4.0)
+    masks = np.zeros((2, frame_count(heard.size)), np.float32)
+    masks[0, :150], masks[1, 120:270] = 1.0, 1.0
+    found = Embedder(added.bundle, threads=1).embed_masks(heard, masks)
+    frames = fbank(heard, window="hamming")
+    frames -= frames[:270].mean(axis=0)
+    for row, mask in zip(found, masks, strict=True):
+        np.testing.assert_allclose(row, expected(frames[mask > 0]), atol=1e-5)
+
+
 def test_pauses_are_cut_out_of_a_waveform(tmp_path: Path) -> None:
     """What lies outside the speech and 0.15 s around it does not reach the graph."""
     embedder = Embedder(add(waveform_graph(tmp_path / "x.onnx")).bundle, threads=1)

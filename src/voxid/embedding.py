@@ -116,9 +116,15 @@ class Embedder:
         masks = self.front_end.align(masks, x)
         if self.front_end.layout == "masks":
             return self._pool_masks(x, masks)
-        return self._embed_voices([self.front_end.select(x, mask > 0.5) for mask in masks])
+        # The mean of a second is the voice: where the model allows, that of the whole chunk is taken away instead.
+        centred = self.front_end.mean == "pooled frames"
+        if centred:
+            x = self.front_end.normalised(x, masks.max(axis=0))
+        return self._embed_voices([self.front_end.select(x, mask > 0.5) for mask in masks], centred=centred)
 
-    def _embed_voices(self, voices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _embed_voices(
+        self, voices: Sequence[NDArray[np.float32]], *, centred: bool = False
+    ) -> NDArray[np.float32]:
         """Return (K, D): each voice, cut out of its recording, in pieces that are averaged by length."""
         total = np.zeros((len(voices), self.dim), dtype=np.float64)
         pieces = [
@@ -129,7 +135,7 @@ class Embedder:
         if self.front_end.layout == "masks":
             vectors = [self._pool_masks(part, np.ones((1, len(part)), np.float32))[0] for _, part in pieces]
         else:
-            vectors = self._run_plain([part for _, part in pieces])
+            vectors = self._run_plain([self.front_end.arranged(part, centred=centred) for _, part in pieces])
         for (row, part), vector in zip(pieces, vectors, strict=True):
             total[row] += part.shape[0] * vector.astype(np.float64)
         return _unit(total)
@@ -147,13 +153,12 @@ class Embedder:
             out[rows] = self._run(part)[0]
         return out
 
-    def _run_plain(self, voices: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        """Return (D,) of each voice; those of one length share a run as far as the graph allows."""
-        inputs = [self.front_end.arranged(voice) for voice in voices]
+    def _run_plain(self, inputs: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Return (D,) of each input of a plain graph; those of one shape share a run as far as the graph allows."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for row, one in enumerate(inputs):
             by_shape.setdefault(one.shape, []).append(row)
-        out: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(voices)
+        out: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(inputs)
         name = self.front_end.input or self._session.get_inputs()[0].name
         for rows in by_shape.values():
             for first in range(0, len(rows), self.front_end.batch):

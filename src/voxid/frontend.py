@@ -55,8 +55,8 @@ class FrontEnd:
         rate_hz: always 16,000.
         scale: samples in [-1, 1] (``unit``) or times 32,768 (``int16``).
         window: analysis window of ``fbank``; the other kinds have their own.
-        mean: taken away per band: of the frames pooled over, of all frames the graph is given, or nothing. Where
-            the voice is cut out first (``plain``), the first two are one.
+        mean: taken away per band: of all frames pooled over in a chunk, of all frames the graph is given at once, or
+            nothing. For one voice of a recording the first two are one.
         dither: always 0: the same recording must give the same embedding.
         margin_frames: what was kept around speech when the model was measured.
         layout: ``masks`` or ``plain``.
@@ -188,13 +188,18 @@ class FrontEnd:
         over = weights if self.mean == "pooled frames" else None
         return np.asarray(x - np.average(x, axis=0, weights=over).astype(np.float32), dtype=np.float32)
 
-    def arranged(self, x: Floats) -> Floats:
+    def arranged(self, x: Floats, *, centred: bool = False) -> Floats:
         """Return one cut-out voice as a plain graph's input with a batch of 1, its mean taken away.
 
         Speech shorter than ``min_frames`` is repeated; the end is cut to ``multiple_of_frames``.
+
+        Args:
+            x: frames (T', F) or samples (N,).
+            centred: the mean was taken away before the voice was cut out.
         """
         unit = _HOP_SAMPLES if self.features == "waveform" else 1
-        x = self.normalised(x, np.ones(x.shape[0], np.float32))
+        if not centred:
+            x = self.normalised(x, np.ones(x.shape[0], np.float32))
         if x.shape[0] < self.min_frames * unit:
             x = np.resize(x, (self.min_frames * unit, *x.shape[1:]))
         step = self.multiple_of_frames * unit

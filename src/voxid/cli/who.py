@@ -99,6 +99,11 @@ def who(
     finally:
         if people:
             people.close()
+    if "source" in model.card and "diarization" not in model.card and not speakers:
+        note(
+            f"The threshold at which voices are joined was never set for {model.name}: the number of speakers is a "
+            "guess. Give --speakers, or see docs/models.md."
+        )
     written = Targets(rttm, html, svg, srt).write(timeline, waveform)
     if as_json:
         print_json(timeline.to_dict() | {"written": [str(path) for path in written]})

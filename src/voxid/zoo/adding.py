@@ -287,10 +287,10 @@ def _converted(
 
 
 def _origin(wish: Wish, taken: TakenFile, known: KnownModel | None) -> dict[str, Any]:
-    """Return where the file is from; an address without what follows its path, which may be a key."""
-    place = (known.url if known is not None else wish.source).split("?")[0].split("#")[0]
+    """Return where the file is from; an address of the user's without what follows its path, which may be a key."""
+    place = known.url if known is not None else wish.source.split("?")[0].split("#")[0]
     return {
-        "file": Path(place).name,
+        "file": Path(place.split("?")[0]).name,
         "url": place if is_address(place) else None,
         "sha256": taken.sha256,
         "size_bytes": taken.size_bytes,
