@@ -286,7 +286,7 @@ class RedimFrames(nn.Module):
         for i, (spectral, temporal) in enumerate(zip(self.spectral, self.temporal, strict=True)):
             bands = 40 // 2**i
             mixed = self._mix(i, seen)
-            plane = mixed.unflatten(1, (mixed.shape[1] // bands, bands))
+            plane = mixed.reshape(mixed.shape[0], -1, bands, mixed.shape[2])
             seen.append(temporal(spectral(plane).flatten(1, 2)))
         return nn.functional.relu(self.aggregate(self._mix(self.STAGES, seen)))
 
