@@ -28,7 +28,6 @@ from foreign_graphs import (
 from voxid.audio import load
 from voxid.bundle import default_bundle, load_bundle
 from voxid.cli import main
-from voxid.diarize import diarize
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError, InputError
 from voxid.features import fbank, frame_count
@@ -223,11 +222,20 @@ def test_pauses_are_cut_out_of_a_waveform(tmp_path: Path) -> None:
     np.testing.assert_allclose(clean, dirty, atol=1e-6)
 
 
-def test_a_meeting_is_diarized_with_an_added_model(tmp_path: Path) -> None:
-    """The sample voices are far enough apart for any projection of their spectrum."""
-    added = add(fbank_graph(tmp_path / "x.onnx"))
-    timeline = diarize(VOICES / "meeting.opus", bundle=added.bundle, speakers=4)
-    assert len({turn.speaker for turn in timeline.turns}) == 4
+def test_a_meeting_is_diarized_with_an_added_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sample voices are far enough apart for any projection; how many there are it can only guess, and says so."""
+    monkeypatch.chdir(tmp_path)
+    add(fbank_graph(tmp_path / "x.onnx"))
+    assert main(["who", str(VOICES / "meeting.opus"), "--bundle", "x", "--speakers", "4", "--json"]) == 0
+    told = capsys.readouterr()
+    assert len({turn["speaker"] for turn in json.loads(told.out)["turns"]}) == 4
+    assert "never set" not in told.err
+    assert main(["who", str(VOICES / "meeting.opus"), "--bundle", "x"]) == 0
+    assert "was never set for x: the number of speakers is a guess" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_nobody_is_judged_before_calibration(tmp_path: Path) -> None:
