@@ -74,7 +74,7 @@ class Layer(nn.Module):
         self, n_in: int, n_out: int, kernel: int, dilation: int, how: Variation, norm: bool = True
     ) -> None:
         super().__init__()
-        mode = "reflect" if how.reflects and kernel > 1 else "zeros"
+        mode: Literal["reflect", "zeros"] = "reflect" if how.reflects and kernel > 1 else "zeros"
         self.conv = nn.Conv1d(
             n_in, n_out, kernel, padding=dilation * (kernel - 1) // 2, dilation=dilation, padding_mode=mode
         )
