@@ -14,6 +14,7 @@ Shapes: B batch, T frames, C channels, A aggregated ones, K masks, D embedding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
