@@ -57,6 +57,16 @@ def test_classes_are_labelled_speakers_times_copies() -> None:
     assert drawn == {(0, 0), (1, 1), (2, -1), (3, 2)}
 
 
+def test_classes_know_their_corpus_and_what_the_teacher_says_of_them() -> None:
+    packed = shard([(0, 0, "b", 1, True), (0, 0, "b", 2, True), (1, 0, "a", 3, True), (2, 0, "b", 4, False)])
+    crops = Crops(packed, {}, 1)
+    assert crops.class_corpora().tolist() == [1, 0]
+    b = packed.teacher[[0, 1, 3]].astype(np.float32)
+    b -= b.mean(axis=0)
+    b /= np.linalg.norm(b, axis=1, keepdims=True)
+    assert crops.class_teachers()[0] == pytest.approx(b[:2].mean(axis=0), abs=2e-3)
+
+
 @pytest.mark.parametrize(
     ("weights", "balance", "share"), [({}, 1.0, 0.8), ({}, 0.0, 0.5), ({"b": 4.0}, 1.0, 0.5)]
 )

@@ -36,6 +36,7 @@ name: tiny
 seed: 3
 network: {{name: {network}, channels: 32, aggregation: 48, embedding: 16, stride: 2}}
 loss: {{name: {loss}, scale: 20.0}}
+optimizer: {optimizer}
 backend: {{methods: []}}
 validate_every_steps: 20
 checkpoint_every_steps: 10
@@ -84,10 +85,12 @@ def tiny_network(name: str) -> Network:
     return Network(name, 4 if name in ("redim", "resnet") else 32, 48, 16, 2)
 
 
-def recipe_file(folder: Path, steps: int = 40, network: str = "ecapa", loss: str = "aam") -> Path:
+def recipe_file(
+    folder: Path, steps: int = 40, network: str = "ecapa", loss: str = "aam", optimizer: str = "adamw"
+) -> Path:
     (folder / "reserved.txt").write_text("voice21\n")
     path = folder / "tiny.yaml"
-    path.write_text(TINY.format(steps=steps, network=network, loss=loss))
+    path.write_text(TINY.format(steps=steps, network=network, loss=loss, optimizer=optimizer))
     return path
 
 
@@ -253,6 +256,22 @@ def test_inter_top_k_raises_the_loss_by_its_nearest_wrong_classes() -> None:
     assert pushed(z, label, 0.0).item() == pytest.approx(plain(z, label, 0.0).item())
 
 
+def test_within_a_corpus_only_its_own_classes_compete() -> None:
+    """The loss is that of each corpus by itself."""
+    torch.manual_seed(0)
+    corpora = torch.tensor([0, 0, 1, 1, 1])
+    options = Loss("aam", 20.0, top_k=2, within_corpus=True)
+    loss = build_loss(options, 8, 5, corpora)
+    z, label = torch.randn(16, 8), torch.randint(0, 5, (16,))
+    apart = []
+    for corpus in (0, 1):
+        alone = build_loss(Loss("aam", 20.0, top_k=2), 8, int((corpora == corpus).sum()))
+        alone.place(loss.centres.detach()[corpora == corpus])
+        rows = corpora[label] == corpus
+        apart.append(rows.sum() * alone(z[rows], label[rows] - 2 * corpus, 0.2))
+    assert loss(z, label, 0.2).item() == pytest.approx((sum(apart) / 16).item(), rel=1e-3)
+
+
 def test_ge2e_equals_the_slow_one() -> None:
     torch.manual_seed(0)
     loss = build_loss(Loss("ge2e", 10.0, utterances_per_speaker=3), 8, 5)
@@ -319,12 +338,15 @@ def test_schedule_follows_the_recipe() -> None:
     assert last.margin == pytest.approx(recipe.stages[-1].margin_to, abs=0.01)
 
 
-def test_resuming_gives_the_same_network_as_not_stopping(corpora: Path, tmp_path: Path) -> None:
-    through = load_recipe(recipe_file(tmp_path, steps=20))
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resuming_gives_the_same_network_as_not_stopping(
+    corpora: Path, tmp_path: Path, optimizer: str
+) -> None:
+    through = load_recipe(recipe_file(tmp_path, steps=20, optimizer=optimizer))
     training, held_out = prepare(through, corpora, tmp_path / "packed", quiet)
     torch.set_num_threads(1)
     whole = train(through, training, held_out, tmp_path / "whole", quiet)
-    half = load_recipe(recipe_file(tmp_path, steps=20))
+    half = load_recipe(recipe_file(tmp_path, steps=20, optimizer=optimizer))
     rows: list[dict[str, object]] = []
 
     def stop_halfway(row: dict[str, object]) -> None:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from voxid.errors import CompatibilityError, ConfigError
-from voxid.train.losses import DistillationLoss, build_loss
+from voxid.train.losses import AamSoftmaxLoss, DistillationLoss, build_loss
 from voxid.train.networks import EmbeddingNetwork, build_network
+from voxid.train.optimizer import build_optimizers
 from voxid.train.recipe import Recipe, Stage
 from voxid.train.sampler import Batch, Crops
 from voxid.train.shards import Shard
@@ -89,7 +90,8 @@ class Objective(nn.Module):
     def __init__(self, recipe: Recipe, crops: Crops, tuition: Tuition) -> None:
         super().__init__()
         self.network = tuition.network or build_network(recipe.network)
-        self.classify = build_loss(recipe.loss, recipe.network.embedding, crops.classes)
+        corpora = torch.from_numpy(crops.class_corpora())
+        self.classify = build_loss(recipe.loss, recipe.network.embedding, crops.classes, corpora)
         live, packed = tuition.teacher, crops.shard.teacher.shape[1]
         teacher_dim = packed if live is None else live.dim
         self.distill = (
@@ -97,6 +99,13 @@ class Objective(nn.Module):
             if teacher_dim
             else None
         )
+        if (
+            recipe.loss.taught_centres
+            and isinstance(self.classify, AamSoftmaxLoss)
+            and self.distill is not None
+        ):
+            image = self.distill.orthogonal()
+            self.classify.place(torch.from_numpy(crops.class_teachers()) @ image)
         # Only the method is compiled: validation, whose lengths all differ, goes on calling the module itself.
         self._run: Callable[[Tensor, Tensor], Tensor] = (
             torch.compile(self.network.forward) if recipe.compile else self.network
@@ -215,11 +224,11 @@ def _prefetch(
 
 @dataclass
 class Training:
-    """What a checkpoint holds: objective, optimizer and the mean of the weights since averaging began."""
+    """What a checkpoint holds: objective, optimizers and the mean of the weights since averaging began."""
 
     recipe: Recipe
     objective: Objective
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     average: AveragedModel
     device: torch.device
 
@@ -227,27 +236,29 @@ class Training:
     def start(cls, recipe: Recipe, crops: Crops, tuition: Tuition, world: World) -> Training:
         """Return a fresh state, the weights drawn from torch's seed."""
         objective = Objective(recipe, crops, tuition).to(world.device).train()
-        optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=1e-3, weight_decay=recipe.weight_decay, fused=True
-        )
+        optimizers = build_optimizers(recipe.optimizer, objective.network, objective, recipe.weight_decay)
         average = AveragedModel(objective.network, use_buffers=True)
-        return cls(recipe, objective, optimizer, average, world.device)
+        return cls(recipe, objective, optimizers, average, world.device)
 
     def learn(self, step_loss: nn.Module, batch: Batch, point: Point) -> float:
         """Take one step and return the loss before it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = point.lr
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = point.lr
+            optimizer.zero_grad(set_to_none=True)
         x, label, teacher = (
             torch.from_numpy(part).to(self.device) for part in (batch.features, batch.label, batch.teacher)
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             loss = step_loss(x, label, teacher, point)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.objective.parameters(), _MAX_GRADIENT_NORM)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         if point.stage.average:
             self.average.update_parameters(self.objective.network)
+        else:
+            self.average.n_averaged.zero_()
         return float(loss.item())
 
     def result(self) -> EmbeddingNetwork:
@@ -261,7 +272,7 @@ class Training:
             "identity": _identity(self.recipe),
             "step": step,
             "objective": self.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": self.average.state_dict(),
         }
         part = file.with_suffix(".part")
@@ -276,18 +287,20 @@ class Training:
         if state["identity"] != _identity(self.recipe):
             raise CompatibilityError(
                 "checkpoint_of_another_recipe",
-                f"{file} was made by another recipe (name, network, loss or seed differ); "
+                f"{file} was made by another recipe (name, network, loss, optimizer or seed differ); "
                 "give another run folder or delete it.",
             )
         self.objective.load_state_dict(state["objective"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.average.load_state_dict(state["average"])
         return int(state["step"])
 
 
 def _identity(recipe: Recipe) -> str:
     """The parts of a recipe that a checkpoint must agree with; the schedule may be changed between resumptions."""
-    return json.dumps([recipe.name, asdict(recipe.network), asdict(recipe.loss), recipe.seed], sort_keys=True)
+    parts = [recipe.name, asdict(recipe.network), asdict(recipe.loss), recipe.optimizer, recipe.seed]
+    return json.dumps(parts, sort_keys=True)
 
 
 class _Log:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from voxid.errors import ConfigError
 from voxid.train.recipe import Loss
 
+_FAR = 100.0  # a cosine of minus that competes with nothing
+
 
 class SoftmaxLoss(nn.Module):
     """Plain cross entropy over a linear layer; the margin is ignored."""
@@ -29,13 +31,22 @@ class AamSoftmaxLoss(nn.Module):
     Source: Deng et al., "ArcFace", 2019, equation 3, with the easy-margin continuation beyond pi - margin; of a
     class's ``sub_centres`` the nearest counts (Deng et al., "Sub-center ArcFace", 2020); the ``top_k`` nearest wrong
     classes come ``top_margin`` radians nearer (Zhao et al., "The SpeakIn system for VoxSRC 2021", equation 4).
+
+    Args:
+        corpora: (classes,) the corpus of each; with ``within_corpus`` only classes of the same one compete.
     """
 
-    def __init__(self, embedding: int, classes: int, loss: Loss) -> None:
+    def __init__(self, embedding: int, classes: int, loss: Loss, corpora: Tensor | None = None) -> None:
         super().__init__()
         self.centres = nn.Parameter(torch.empty(classes * loss.sub_centres, embedding))
         nn.init.xavier_normal_(self.centres)
         self.loss = loss
+        within = loss.within_corpus and corpora is not None
+        self.register_buffer("corpora", corpora if within else None, persistent=False)
+
+    def place(self, centres: Tensor) -> None:
+        """Put the classes' centres (classes, D) somewhere to begin with."""
+        self.centres.data.copy_(centres.repeat_interleave(self.loss.sub_centres, dim=0))
 
     def forward(self, z: Tensor, label: Tensor, margin: float) -> Tensor:
         """z (B, D), label (B,) -> scalar."""
@@ -47,11 +58,14 @@ class AamSoftmaxLoss(nn.Module):
         true = cosine.gather(1, label[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
         shifted = _turn(true, margin)
         shifted = torch.where(true > math.cos(math.pi - margin), shifted, true - margin * math.sin(margin))
+        if isinstance(self.corpora, Tensor):
+            cosine = cosine.masked_fill(self.corpora[label][:, None] != self.corpora[None], -_FAR)
         if self.loss.top_k and margin > 0.0:
-            wrong = cosine.detach().scatter(1, label[:, None], -2.0)
+            wrong = cosine.detach().scatter(1, label[:, None], -_FAR)
             nearest = wrong.topk(min(self.loss.top_k, cosine.shape[1] - 1), dim=1).indices
-            closer = _turn(cosine.gather(1, nearest).clamp(-1 + 1e-6, 1 - 1e-6), -self.loss.top_margin)
-            cosine = cosine.scatter(1, nearest, closer)
+            there = cosine.gather(1, nearest)
+            closer = _turn(there.clamp(-1 + 1e-6, 1 - 1e-6), -self.loss.top_margin)
+            cosine = cosine.scatter(1, nearest, torch.where(there > -_FAR, closer, there))
         return nn.functional.cross_entropy(
             self.loss.scale * cosine.scatter(1, label[:, None], shifted), label
         )
@@ -122,15 +136,26 @@ class DistillationLoss(nn.Module):
 
     def __init__(self, embedding: int, teacher: int, projected: bool = True) -> None:
         super().__init__()
+        self.dim = teacher
         self.project = nn.Linear(embedding, teacher, bias=False) if projected else nn.Identity()
+
+    def orthogonal(self) -> Tensor:
+        """Make the image orthogonal and return its matrix (256, D), by which the teacher's space maps back."""
+        if not isinstance(self.project, nn.Linear):
+            return torch.eye(self.dim)
+        nn.init.orthogonal_(self.project.weight)
+        return self.project.weight.detach()
 
     def forward(self, z: Tensor, teacher: Tensor) -> Tensor:
         """z (B, D), teacher (B, 256) of unit length -> scalar in [0, 2]."""
         return 1.0 - (nn.functional.normalize(self.project(z.float())) * teacher).sum(dim=1).mean()
 
 
-def build_loss(loss: Loss, embedding: int, classes: int) -> nn.Module:
+def build_loss(loss: Loss, embedding: int, classes: int, corpora: Tensor | None = None) -> nn.Module:
     """Return the loss over speakers a recipe names: ``aam``, ``softmax``, ``ge2e`` or ``triplet``.
+
+    Args:
+        corpora: (classes,) the corpus of each, for ``aam`` within corpora.
 
     Raises:
         ConfigError: ``recipe_invalid`` for another name, or a pair loss with one utterance per speaker.
@@ -141,7 +166,7 @@ def build_loss(loss: Loss, embedding: int, classes: int) -> nn.Module:
             f"loss {loss.name!r} compares utterances of one speaker; set loss.utterances_per_speaker to 2 or more.",
         )
     if loss.name == "aam":
-        return AamSoftmaxLoss(embedding, classes, loss)
+        return AamSoftmaxLoss(embedding, classes, loss, corpora)
     if loss.name == "softmax":
         return SoftmaxLoss(embedding, classes)
     if loss.name == "ge2e":

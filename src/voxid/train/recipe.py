@@ -93,7 +93,9 @@ class Loss:
     """What the embeddings are trained to do; see :mod:`voxid.train.losses`.
 
     ``scale`` multiplies cosines. A class has ``sub_centres`` centres, of which the nearest counts; the ``top_k``
-    nearest wrong classes are pushed away by ``top_margin`` radians more. Pair losses (``ge2e``, ``triplet``) need
+    nearest wrong classes are pushed away by ``top_margin`` radians more. ``within_corpus`` sets a voice against the
+    classes of its own corpus only, so that microphones tell nobody apart; ``taught_centres`` puts the centres at first
+    where the teacher has them. Pair losses (``ge2e``, ``triplet``) need
     ``utterances_per_speaker`` of 2 or more, which then have different texts.
     """
 
@@ -102,6 +104,8 @@ class Loss:
     sub_centres: int = 1
     top_k: int = 0
     top_margin: float = 0.06
+    within_corpus: bool = False
+    taught_centres: bool = False
     utterances_per_speaker: int = 1
 
 
@@ -133,7 +137,8 @@ class Recipe:
     """A whole run.
 
     A corpus is drawn with probability proportional to its size (sum over speakers of the root of their speech) to the
-    power of ``balance``: 1 is by size, 0 every corpus alike. ``compile`` runs the step through ``torch.compile``.
+    power of ``balance``: 1 is by size, 0 every corpus alike. ``optimizer`` is ``adamw`` or ``muon``
+    (:mod:`voxid.train.optimizer`); ``compile`` runs the step through ``torch.compile``.
     """
 
     name: str
@@ -143,6 +148,7 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
     backend: BackendOptions = field(default_factory=BackendOptions)
     seed: int = 17
+    optimizer: str = "adamw"
     weight_decay: float = 0.01
     balance: float = 1.0
     compile: bool = False

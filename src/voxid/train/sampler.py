@@ -51,6 +51,9 @@ class Crops:
         self._number = np.where(labelled, np.cumsum(labelled) - 1, -1)
         self.classes = int(labelled.sum()) * self.copies
         self._teacher = centred_teacher(shard)
+        self._label = np.where(
+            self._number[shard.speaker] >= 0, self._number[shard.speaker] * self.copies + shard.copy, -1
+        )
 
     def draw(
         self, batch: int, n_frames: int, rng: np.random.Generator, utterances_per_speaker: int = 1
@@ -70,9 +73,22 @@ class Crops:
         features = np.empty((batch, n_frames, N_MELS), dtype=np.float32)
         for b, u in enumerate(chosen):
             features[b] = crop(self.shard.frames_of(int(u)), n_frames, rng)
-        number = self._number[self.shard.speaker[chosen]]
-        label = np.where(number >= 0, number * self.copies + self.shard.copy[chosen], -1)
-        return Batch(features, label, self._teacher[chosen].astype(np.float32))
+        return Batch(features, self._label[chosen], self._teacher[chosen].astype(np.float32))
+
+    def class_corpora(self) -> NDArray[np.int64]:
+        """Return the number of the corpus of each class, (classes,)."""
+        known = self._label >= 0
+        out = np.zeros(self.classes, dtype=np.int64)
+        out[self._label[known]] = np.unique(self.shard.corpus, return_inverse=True)[1][known]
+        return out
+
+    def class_teachers(self) -> NDArray[np.float32]:
+        """Return the mean of what the teacher says of each class, (classes, 256)."""
+        known = self._label >= 0
+        total = np.zeros((self.classes, self._teacher.shape[1]), dtype=np.float32)
+        np.add.at(total, self._label[known], self._teacher[known].astype(np.float32))
+        total /= np.maximum(np.bincount(self._label[known], minlength=self.classes), 1)[:, None]
+        return total
 
     def _different_texts(self, choices: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[int]:
         """Return ``count`` of the utterances, of different texts as far as there are any."""
