@@ -140,6 +140,10 @@ class PeerEmbeddings:
             {key for key, flag in zip(keys, untrimmed, strict=True) if flag},
         )
 
+    def joined(self, other: PeerEmbeddings) -> PeerEmbeddings:
+        """Return what either holds."""
+        return PeerEmbeddings(other.vectors | self.vectors, other.untrimmed | self.untrimmed)
+
     def write(self, path: Path) -> None:
         """Keep everything, whole or not at all."""
         keys = sorted(self.vectors)
@@ -179,6 +183,7 @@ def embed_with_peer(
         vectors, untrimmed = _run_peer(peer, [str((root / path).resolve()) for path in batch.values()], cache)
         kept.vectors.update(zip(batch, vectors, strict=True))
         kept.untrimmed.update(digest for digest, flag in zip(batch, untrimmed, strict=True) if flag)
+        kept = kept.joined(PeerEmbeddings.read(kept_at))  # another run may have written meanwhile
         kept.write(kept_at)
     found = {path: kept.vectors[digest] for path, digest in digests.items()}
     return found, [path for path, digest in digests.items() if digest in kept.untrimmed]

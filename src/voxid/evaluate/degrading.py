@@ -140,7 +140,9 @@ class Degrader:
         """
         for name in sorted(self._changed):
             place = self.folder / name
-            unfinished = place / "index.part"
+            unfinished = place / f"index.{os.getpid()}.part"
+            # Another process may have made files of the same condition since this one read the index.
+            self._indexes[name] = _stored_index(place) | self._indexes[name]
             try:
                 place.mkdir(parents=True, exist_ok=True)
                 unfinished.write_text(
@@ -153,11 +155,7 @@ class Degrader:
 
     def _index(self, place: Path) -> dict[str, Any]:
         if place.name not in self._indexes:
-            try:
-                stored = json.loads((place / "index.json").read_text(encoding="utf-8"))
-                self._indexes[place.name] = stored if isinstance(stored, dict) else {}
-            except (OSError, ValueError):
-                self._indexes[place.name] = {}
+            self._indexes[place.name] = _stored_index(place)
         return self._indexes[place.name]
 
     def _make(
@@ -253,6 +251,15 @@ class _Heard:
 def _spoken(path: Path) -> Samples:
     """Return a recording for the babble."""
     return load(path).samples
+
+
+def _stored_index(place: Path) -> dict[str, Any]:
+    """Return what is known of the files in a condition's folder; nothing when its index is damaged or missing."""
+    try:
+        stored = json.loads((place / "index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def _unwritable(place: Path, error: Exception) -> InputError:
