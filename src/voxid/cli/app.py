@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from voxid import __version__
-from voxid.cli import bench, demo, evaluation, models, people, recognition, training, who
+from voxid.cli import bench, compression, demo, evaluation, models, people, recognition, training, who
 from voxid.cli.output import EXIT_INPUT, notes, print_json
 
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h: none of the designed codes, so that no script takes it for one
@@ -47,6 +47,9 @@ app.add_typer(people.app, name="people")
 app.add_typer(evaluation.app, name="evaluate")
 app.command("train")(training.train)
 app.command("calibrate")(evaluation.calibrate)
+models.app.command("quantize")(compression.quantize)
+models.app.command("prune")(compression.prune)
+models.app.command("distill")(compression.distill)
 app.add_typer(models.app, name="models")
 app.command("bench")(bench.bench)
 

@@ -48,23 +48,12 @@ def train(
 
         voxid train recipes/ecapa-small.yaml --corpora ../corpora
     """
-    _require_torch()
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    require_torch()
     from voxid.train import load_recipe, run
 
     plan = load_recipe(recipe)
     folder = out or work / plan.name / "bundle"
-    console = notes()
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=as_json or not console.is_terminal,
-    )
-    with bar:
+    with bars(as_json) as bar:
         bundle = run(
             recipe,
             corpora,
@@ -72,9 +61,9 @@ def train(
             out=folder,
             teacher=teacher,
             resume=not fresh,
-            on_pack=_part_reporter(bar, "packing"),
-            on_row=_row_reporter(bar, plan.total_steps),
-            on_fit=_part_reporter(bar, "fitting the back-end:"),
+            on_pack=part_reporter(bar, "packing"),
+            on_row=row_reporter(bar, plan.total_steps),
+            on_fit=part_reporter(bar, "fitting the back-end:"),
         )
     if as_json:
         print_json({"id": bundle.id, "path": str(folder), "card": bundle.card})
@@ -82,7 +71,8 @@ def train(
         results().print(f"{bundle.id} is in {folder}", markup=False, style="green")
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Refuse with a sentence where the train extra is not installed."""
     missing = [name for name in ("torch", "yaml", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -92,7 +82,22 @@ def _require_torch() -> None:
         )
 
 
-def _part_reporter(bar: Progress, doing: str) -> Callable[[str, int, int], None]:
+def bars(quiet: bool) -> Progress:
+    """Return what shows several bars on stderr, nothing where stderr is no terminal or ``quiet`` is set."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = notes()
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
+
+
+def part_reporter(bar: Progress, doing: str) -> Callable[[str, int, int], None]:
     """Return what shows the parts of a longer piece of work, such as the corpora packed: one bar each."""
     tasks: dict[str, Any] = {}
 
@@ -104,7 +109,7 @@ def _part_reporter(bar: Progress, doing: str) -> Callable[[str, int, int], None]
     return report
 
 
-def _row_reporter(bar: Progress, total_steps: int) -> Callable[[dict[str, Any]], None]:
+def row_reporter(bar: Progress, total_steps: int) -> Callable[[dict[str, Any]], None]:
     """Return what shows the training log: a bar of steps, and a line per validation."""
     tasks: list[Any] = []
 

@@ -99,13 +99,8 @@ class Objective(nn.Module):
             if teacher_dim
             else None
         )
-        if (
-            recipe.loss.taught_centres
-            and isinstance(self.classify, AamSoftmaxLoss)
-            and self.distill is not None
-        ):
-            image = self.distill.orthogonal()
-            self.classify.place(torch.from_numpy(crops.class_teachers()) @ image)
+        if recipe.loss.taught_centres and live is None:
+            self._place_centres(crops)
         # Only the method is compiled: validation, whose lengths all differ, goes on calling the module itself.
         self._run: Callable[[Tensor, Tensor], Tensor] = (
             torch.compile(self.network.forward) if recipe.compile else self.network
@@ -121,6 +116,15 @@ class Objective(nn.Module):
         if point.stage.distill and self.distill is not None:
             loss = loss + point.stage.distill * self.distill(z, teacher)
         return loss
+
+    def _place_centres(self, crops: Crops) -> None:
+        """Begin with every class where the teacher has it, so that both losses pull the same way from the first step."""
+        if not isinstance(self.classify, AamSoftmaxLoss) or self.distill is None:
+            raise ConfigError(
+                "recipe_invalid", "loss.taught_centres is set; it needs the loss aam and data.teacher."
+            )
+        image = self.distill.orthogonal()
+        self.classify.place(torch.from_numpy(crops.class_teachers()) @ image)
 
 
 def train(

@@ -136,19 +136,19 @@ class DistillationLoss(nn.Module):
 
     def __init__(self, embedding: int, teacher: int, projected: bool = True) -> None:
         super().__init__()
-        self.dim = teacher
-        self.project = nn.Linear(embedding, teacher, bias=False) if projected else nn.Identity()
+        self.project = nn.Linear(embedding, teacher, bias=False) if projected else None
 
     def orthogonal(self) -> Tensor:
         """Make the image orthogonal and return its matrix (256, D), by which the teacher's space maps back."""
-        if not isinstance(self.project, nn.Linear):
-            return torch.eye(self.dim)
+        if self.project is None:
+            raise ConfigError("recipe_invalid", "this teacher's space is the student's own; it has no image.")
         nn.init.orthogonal_(self.project.weight)
         return self.project.weight.detach()
 
     def forward(self, z: Tensor, teacher: Tensor) -> Tensor:
         """z (B, D), teacher (B, 256) of unit length -> scalar in [0, 2]."""
-        return 1.0 - (nn.functional.normalize(self.project(z.float())) * teacher).sum(dim=1).mean()
+        image = z.float() if self.project is None else self.project(z.float())
+        return 1.0 - (nn.functional.normalize(image) * teacher).sum(dim=1).mean()
 
 
 def build_loss(loss: Loss, embedding: int, classes: int, corpora: Tensor | None = None) -> nn.Module:

@@ -14,7 +14,7 @@ from voxid.train.loop import train
 from voxid.train.recipe import load_recipe
 from voxid.train.shards import prepare, split
 
-_NOTES: dict[str, Any] = {
+NOTES: dict[str, Any] = {
     "licence": "Apache-2.0",
     "intended_use": "Speaker verification, identification and diarization of consenting people.",
     "unfit_for": "Identification in public space, decisions without a person's review that have legal effect, "
@@ -59,7 +59,7 @@ def run(
     )
     run_folder = work / recipe.name
     network = train(recipe, training, held_out, run_folder, on_row, resume)
-    bundle = export_bundle(network, recipe, training, held_out, out, _NOTES)
+    bundle = export_bundle(network, recipe, training, held_out, out, NOTES)
     shutil.copyfile(run_folder / "log.jsonl", out / "log.jsonl")
     shutil.copyfile(recipe_path, out / "recipe.yaml")
     if recipe.backend.methods:

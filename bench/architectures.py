@@ -1,0 +1,123 @@
+"""Networks on equal terms: the same speech, batches, steps and seed; parameters, work, speed and error of each.
+
+    python bench/architectures.py --recipe recipes/comparison.yaml --corpora DIR --work runs --out bench/results
+
+Trains every network of ``NETWORKS`` by the recipe (its own ``network`` entry is replaced), some minutes each, resuming
+where it was interrupted, and writes ``architectures.json``. The errors are those of a short run: they rank networks at
+this budget, and say nothing about where each would end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from voxid.train.export import export_bundle
+from voxid.train.footprint import measure_speed
+from voxid.train.loop import train
+from voxid.train.networks import EmbeddingNetwork, build_network
+from voxid.train.recipe import Network, Recipe, load_recipe
+from voxid.train.shards import Shard, prepare
+from voxid.train.validation import validate
+
+NETWORKS = (
+    Network("xvector", channels=384, aggregation=1024),
+    Network("ecapa", channels=256, aggregation=768),
+    Network("ecapa", channels=384, aggregation=1152),
+    Network("ecapa", channels=384, aggregation=1152, stride=4),
+    Network("resnet", channels=12, aggregation=512),
+    Network("redim", channels=8, aggregation=768),
+)
+
+
+def multiply_adds(network: EmbeddingNetwork, speech_s: float) -> int:
+    """Return the multiplications of convolutions and linear layers for one voice in so much speech."""
+    total = 0
+
+    def count(layer: nn.Module, _: Any, out: torch.Tensor) -> None:
+        nonlocal total
+        weight = layer.weight
+        total += out.numel() * (weight.shape[1] if isinstance(layer, nn.Linear) else weight[0].numel())
+
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Linear)
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
+    frames = int(100 * speech_s)
+    with torch.inference_mode():
+        network.eval()(torch.zeros(1, frames, 80), torch.ones(1, 1, frames))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def compare(recipe: Recipe, training: Shard, held_out: Shard, work: Path) -> list[dict[str, Any]]:
+    """Return one row per network."""
+    rows, bundles = [], []
+    for size in NETWORKS:
+        size = replace(size, embedding=recipe.network.embedding)
+        label = f"{size.name}-{size.channels}-{size.stride}"
+        own = replace(recipe, name=f"{recipe.name}-{label}", network=size)
+        began = time.monotonic()
+        network = train(own, training, held_out, work / own.name, lambda row, label=label: print(label, row))
+        spent_s = time.monotonic() - began
+        bundles.append(export_bundle(network, own, training, held_out, work / own.name / "bundle", {}))
+        rows.append(
+            {
+                "network": asdict(size),
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "multiply_adds_2_s": multiply_adds(build_network(size), 2.0),
+                "steps": own.total_steps,
+                "training_s": round(spent_s, 1),
+                "held_out_eer": validate(network, held_out),
+            }
+        )
+    for row, speeds in zip(rows, measure_speed(bundles), strict=True):
+        row["real_time_factor"] = {f"{speed.speech_s:g}_s": speed.network for speed in speeds}
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = [
+        "| network | parameters, M | G multiply-adds, 2 s | real-time factor, one core | training, min | mean EER, % |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        size = row["network"]
+        lines.append(
+            f"| {size['name']} {size['channels']}, stride {size['stride']} | {row['parameters'] / 1e6:.2f} | "
+            f"{row['multiply_adds_2_s'] / 1e9:.3f} | {row['real_time_factor']['5_s']:.4f} | "
+            f"{row['training_s'] / 60:.1f} | {row['held_out_eer']['mean']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line, train, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", required=True, type=Path, help="a recipe with a short schedule")
+    parser.add_argument("--corpora", required=True, type=Path, help="one folder per corpus of the recipe")
+    parser.add_argument(
+        "--teacher", type=Path, help="the recipe's teacher, where speech is still to be packed"
+    )
+    parser.add_argument("--work", required=True, type=Path, help="packed speech and checkpoints; kept")
+    parser.add_argument("--out", required=True, type=Path, help="folder for architectures.json")
+    arguments = parser.parse_args()
+    recipe = load_recipe(arguments.recipe)
+    training, held_out = prepare(
+        recipe, arguments.corpora, arguments.work / "packed", lambda *_: None, arguments.teacher
+    )
+    rows = compare(recipe, training, held_out, arguments.work)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "architectures.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
