@@ -118,7 +118,7 @@ class Objective(nn.Module):
         return loss
 
     def _place_centres(self, crops: Crops) -> None:
-        """Begin with every class where the teacher has it, so that both losses pull the same way from the first step."""
+        """Begin with every class where the teacher has it: both losses pull the same way from the first step."""
         if not isinstance(self.classify, AamSoftmaxLoss) or self.distill is None:
             raise ConfigError(
                 "recipe_invalid", "loss.taught_centres is set; it needs the loss aam and data.teacher."
