@@ -136,7 +136,10 @@ def test_json_round_trip() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 3},
+        {"version": True},
+        {"audio_sha256": "f" * 63},
+        {"audio_sha256": 7},
         {"turns": None},
         {"turns": [{}]},
         {"duration_s": "long"},
@@ -163,12 +166,16 @@ def test_text_that_is_no_json(text: str) -> None:
 
 
 def test_srt() -> None:
-    """Numbered cues with hours and a comma before the milliseconds."""
+    """Numbered cues with hours and a comma before the milliseconds; who speak at once share a cue."""
     assert TALK.to_srt() == (
-        "1\n00:00:00,500 --> 00:00:02,250\nAnna Maria\n\n2\n00:00:02,000 --> 01:02:05,500\nSPEAKER_00\n"
+        "1\n00:00:00,500 --> 00:00:02,000\nAnna Maria\n\n"
+        "2\n00:00:02,000 --> 00:00:02,250\n- Anna Maria\n- SPEAKER_00\n\n"
+        "3\n00:00:02,250 --> 01:02:05,500\nSPEAKER_00\n"
     )
     arrow = Timeline((Turn(Segment(0, 0.9996), "a --> b"),), 1.0)
     assert arrow.to_srt() == "1\n00:00:00,000 --> 00:00:01,000\na -> b\n"
+    sliver = Timeline((Turn(Segment(0.5001, 0.5002), "a"), Turn(Segment(0.7, 0.9), "b")), 1.0)
+    assert sliver.to_srt() == "1\n00:00:00,700 --> 00:00:00,900\nb\n"
 
 
 def test_files_are_written(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""Who spoke when, as time values: `Segment`, `Turn`, `Timeline`, and every format they go in and out by."""
+
+from voxid.segments import Segment, merge_segments
+from voxid.timeline.corrections import Correction, Corrections, read_corrections
+from voxid.timeline.review import ReviewItem, ReviewPolicy
+from voxid.timeline.rttm import read_uem, write_uem
+from voxid.timeline.timeline import Timeline, read_rttms
+from voxid.timeline.turn import Suggestion, Turn
+from voxid.timeline.voices import Stretch
+
+__all__ = [
+    "Correction",
+    "Corrections",
+    "ReviewItem",
+    "ReviewPolicy",
+    "Segment",
+    "Stretch",
+    "Suggestion",
+    "Timeline",
+    "Turn",
+    "merge_segments",
+    "read_corrections",
+    "read_rttms",
+    "read_uem",
+    "write_uem",
+]
