@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from voxid.audio import SAMPLE_RATE_HZ, Waveform, load
 from voxid.errors import InputError
+from voxid.simulate.distortions import add_at_snr, coloured_noise, reverberate
+from voxid.simulate.rooms import random_response
 from voxid.speech import detect_speech
 from voxid.timeline import Segment, Timeline, Turn, read_rttms
-from voxid.train.augment import add_at_snr, coloured_noise, reverberate, telephone
+from voxid.train.augment import telephone
 from voxid.train.corpora import read_corpus
 from voxid.train.recipe import Recipe
-from voxid.train.rooms import random_response
 from voxid.train.shards import split
 
 Samples = NDArray[np.float32]

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
-__all__ = ["Samples", "add_at_snr", "babble", "mu_law"]
+from voxid.audio import SAMPLE_RATE_HZ
+
+__all__ = ["Samples", "add_at_snr", "babble", "coloured_noise", "mu_law", "reverberate"]
 
 Samples = NDArray[np.float32]
 
@@ -29,6 +32,31 @@ def babble(voices: Sequence[Samples], n_samples: int, rng: np.random.Generator) 
         shifted = np.resize(np.roll(voice, int(rng.integers(0, voice.size))), n_samples)
         total += shifted / (float(np.sqrt(np.mean(shifted**2))) + 1e-6)
     return total
+
+
+def coloured_noise(n_samples: int, rng: np.random.Generator) -> Samples:
+    """Return noise with a random spectral slope (white to brown), at times with hum, at times swelling and fading."""
+    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
+    frequency = np.maximum(np.arange(spectrum.size), 1.0)
+    noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.1), n_samples)
+    noise /= np.std(noise) + 1e-9
+    time_s = np.arange(n_samples) / SAMPLE_RATE_HZ
+    if rng.random() < 0.2:
+        hum_hz = rng.choice([50.0, 60.0]) * np.arange(1, 6)
+        noise += rng.uniform(0.3, 1.5) * np.sin(
+            2 * np.pi * hum_hz[:, None] * time_s + rng.uniform(0, 6.28, (5, 1))
+        ).sum(0)
+    if rng.random() < 0.5:
+        knots = rng.uniform(0.1, 1.0, max(2, int(n_samples / SAMPLE_RATE_HZ * rng.uniform(1, 6))))
+        noise *= np.interp(np.linspace(0, 1, n_samples), np.linspace(0, 1, knots.size), knots)
+    return np.asarray(noise, dtype=np.float32)
+
+
+def reverberate(samples: Samples, response: Samples) -> Samples:
+    """Return the samples as heard in a room, same length and power."""
+    wet = fftconvolve(samples, response)[: samples.size]
+    gain = np.sqrt(np.mean(samples**2) / (np.mean(wet**2) + 1e-12))
+    return np.asarray(wet * gain, dtype=np.float32)
 
 
 def mu_law(samples: NDArray[np.floating]) -> NDArray[np.float64]:

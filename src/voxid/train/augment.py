@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 import soxr
-from scipy.signal import butter, fftconvolve, istft, sosfilt, stft
+from scipy.signal import butter, istft, sosfilt, stft
 
-from voxid.simulate.distortions import Samples, add_at_snr, babble, mu_law
-from voxid.train.rooms import random_response
+from voxid.simulate.distortions import Samples, add_at_snr, babble, coloured_noise, mu_law, reverberate
+from voxid.simulate.rooms import random_response
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -52,30 +52,6 @@ def shift_formants(samples: Samples, factor: float) -> Samples:
     moved = (1.0 - part) * envelope[low] + part * envelope[high]
     _, shifted = istft(spectrum * np.exp(moved - envelope), SAMPLE_RATE_HZ, nperseg=n_fft, noverlap=overlap)
     return np.resize(shifted, samples.shape).astype(np.float32)
-
-
-def coloured_noise(n_samples: int, rng: np.random.Generator) -> Samples:
-    """Return noise with a random spectral slope (white to brown), at times with hum, at times swelling and fading."""
-    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
-    frequency = np.maximum(np.arange(spectrum.size), 1.0)
-    noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.1), n_samples)
-    noise /= np.std(noise) + 1e-9
-    time_s = np.arange(n_samples) / SAMPLE_RATE_HZ
-    if rng.random() < 0.2:
-        hum_hz = rng.choice([50.0, 60.0]) * np.arange(1, 6)
-        noise += rng.uniform(0.3, 1.5) * np.sin(
-            2 * np.pi * hum_hz[:, None] * time_s + rng.uniform(0, 6.28, (5, 1))
-        ).sum(0)
-    if rng.random() < 0.5:
-        knots = rng.uniform(0.1, 1.0, max(2, int(n_samples / SAMPLE_RATE_HZ * rng.uniform(1, 6))))
-        noise *= np.interp(np.linspace(0, 1, n_samples), np.linspace(0, 1, knots.size), knots)
-    return noise.astype(np.float32)
-
-
-def reverberate(samples: Samples, response: Samples) -> Samples:
-    """Return the samples as heard in a room, same length and power."""
-    wet = fftconvolve(samples, response)[: samples.size]
-    return (wet * np.sqrt(np.mean(samples**2) / (np.mean(wet**2) + 1e-12))).astype(np.float32)
 
 
 def telephone(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -25,9 +25,9 @@ from voxid.embedding import Embedder
 from voxid.errors import InputError
 from voxid.evaluate.embeddings import EmbeddingCache
 from voxid.segments import Segment
-from voxid.simulate.distortions import Samples, add_at_snr, babble
+from voxid.simulate.distortions import Samples, add_at_snr, babble, coloured_noise
 from voxid.speech import VadOptions, detect_speech, measure_quality
-from voxid.train.augment import SAMPLE_RATE_HZ, codec, coloured_noise, telephone
+from voxid.train.augment import SAMPLE_RATE_HZ, codec, telephone
 
 Progress = Callable[[int, int], None]
 
