@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from voxid.diarize.clustering import agglomerate, cluster_means, cluster_windows, unit_rows
+from voxid.diarize.clustering import ClusterOptions, Voices, cluster, cluster_means, unit_rows
+from voxid.diarize.clustering.linkage import agglomerate
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.errors import InputError
 
@@ -30,10 +31,10 @@ def draw_voices(
 def run(
     embeddings: NDArray[np.float32], options: DiarizeOptions | None = None, **count: int
 ) -> NDArray[np.int64]:
-    weights = np.full(len(embeddings), 0.75)
-    return cluster_windows(
-        embeddings, weights, SpeakerCount.checked(**count), 0.4, options or DiarizeOptions()
-    )
+    seconds = np.full(len(embeddings), 0.75)
+    voices = Voices.of_windows(embeddings, seconds, np.arange(len(embeddings)) * 0.75)
+    chosen = ClusterOptions.of(options or DiarizeOptions(), 0.4)
+    return cluster(voices, SpeakerCount.checked(**count), chosen).labels
 
 
 def same_partition(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
@@ -150,9 +151,9 @@ def test_two_levels_find_what_one_level_finds() -> None:
 
 
 def test_ten_hours_are_clustered_in_seconds() -> None:
-    """48,000 windows (ten hours) need no 48,000 squared table and stay within a minute on a slow core."""
+    """48,000 windows (ten hours) need no 48,000 squared table and stay within a minute of one slow core."""
     embeddings, truth = draw_voices(8, 48_000, 0.9, seed=8)
-    started = time.perf_counter()
+    started = time.process_time()
     labels = run(embeddings)
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
     assert same_partition(labels, truth)

@@ -19,6 +19,20 @@ Set for ecapa-small between the best values of two draws of 140 stitched convers
 a fresh one (seed 22; the same pool of speakers). Another bundle needs its own.
 """
 
+CLUSTERINGS = (
+    "ahc",
+    "ahc-complete",
+    "ahc-centroid",
+    "ahc-plda",
+    "ahc-complete-plda",
+    "ahc-centroid-plda",
+    "spectral",
+    "nme-sc",
+    "vbx",
+    "k-means",
+)
+"""Names of the methods that join voices into speakers: see :mod:`voxid.diarize.clustering`."""
+
 MAX_SPEAKERS = 100
 """More voices than this in one recording is taken for a slip of the keyboard."""
 
@@ -57,6 +71,10 @@ class DiarizeOptions:
         profile: threshold profile (false-accept rate) a name must pass.
         direct_windows: up to this many windows are clustered at once; beyond, in two levels. Memory of the
             clustering is 4 bytes x the square of this.
+        clustering: how windows become speakers, one of :data:`CLUSTERINGS`; those that end in plda, and vbx, need
+            a bundle with a PLDA.
+        resegmentation: how turns are drawn after the clustering: ``viterbi`` by the cosine with the centroids,
+            ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
         threads: chunks embedded at the same time.
     """
 
@@ -76,6 +94,8 @@ class DiarizeOptions:
     max_gap_s: float = 0.3
     profile: str = "far_1pct"
     direct_windows: int = 3000
+    clustering: str = "ahc"
+    resegmentation: str = "viterbi"
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -101,6 +121,13 @@ class DiarizeOptions:
                 f"ahc_threshold is {self.ahc_threshold}; expected a cosine in [-1, 1]; change it.",
             )
 
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    "option_invalid",
+                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}; change it.",
+                )
+
     def threshold_for(self, bundle: Bundle) -> float:
         """Return the joining threshold: this option, else the card's, else ``DEFAULT_AHC_THRESHOLD``."""
         if self.ahc_threshold is not None:
@@ -111,6 +138,7 @@ class DiarizeOptions:
         return DEFAULT_AHC_THRESHOLD
 
 
+_CHOICES = {"clustering": CLUSTERINGS, "resegmentation": ("viterbi", "vb")}
 _POSITIVE = [
     "window_s",
     "step_s",
@@ -124,7 +152,7 @@ _POSITIVE = [
 _NOT_NEGATIVE = [
     field.name
     for field in fields(DiarizeOptions)
-    if field.name not in {*_POSITIVE, "ahc_threshold", "profile"}
+    if field.name not in {*_POSITIVE, *_CHOICES, "ahc_threshold", "profile"}
 ]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voxid.audio import AudioSource, Waveform, load
 from voxid.bundle import Bundle, default_bundle
-from voxid.diarize.clustering import cluster_windows
+from voxid.diarize.clustering import ClusterOptions, Voices, check_method, cluster
 from voxid.diarize.naming import check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.smoothing import decide_cells, draw_turns
@@ -23,6 +23,7 @@ from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_
 from voxid.embedding import Embedder, get_embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S, frame_count
+from voxid.plda import Plda
 from voxid.score import center
 from voxid.speech import detect_speech, speech_mask
 from voxid.timeline import Segment, Timeline
@@ -89,7 +90,8 @@ def diarize(
     Raises:
         InputError: ``speaker_count_invalid``, ``no_speech``, ``audio_too_short`` (under 0.22 s), and those of
             ``voxid.load_audio``.
-        CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
+        CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle;
+            ``plda_missing``, the method of clustering needs a PLDA and the bundle has none.
     """
     count = SpeakerCount.checked(speakers, min_speakers, max_speakers)
     options = options if options is not None else DiarizeOptions()
@@ -98,6 +100,7 @@ def diarize(
     if gallery is not None:
         check_same_bundle(gallery, bundle)
         bundle.profile(options.profile)  # a misspelt profile is an error before an hour of work
+    check_method(options, bundle)
     embedder = get_embedder(bundle)
     waveform = load(source, channel=channel)
     recording = find_speech(waveform, progress)
@@ -143,7 +146,7 @@ def find_turns(
     embedded = embed_recording(recording, embedder, options, progress)
     _report(progress, "speakers", 0.0)
     threshold = options.threshold_for(embedder.bundle)
-    turns = join_windows(recording, embedded, count, threshold, options)
+    turns = join_windows(recording, embedded, count, threshold, options, embedder.bundle.plda)
     _report(progress, "speakers", 1.0)
     return turns
 
@@ -174,8 +177,13 @@ def join_windows(
     count: SpeakerCount,
     threshold: float,
     options: DiarizeOptions,
+    plda: Plda | None = None,
 ) -> list[tuple[Segment, int]]:
-    """Return turns of numbered speakers from embedded windows: clustering, then smoothing."""
+    """Return turns of numbered speakers from embedded windows: clustering, then smoothing.
+
+    Args:
+        plda: the bundle's, for the methods that need one.
+    """
     windows, embeddings = embedded.windows, embedded.embeddings
     clustered = np.flatnonzero(windows.clustered)
     if len(clustered) < count.least:
@@ -184,7 +192,9 @@ def join_windows(
     step_share = options.step_s * options.cluster_every / options.window_s
     weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
     labels = np.full(len(windows), -1, dtype=np.int64)
-    labels[clustered] = cluster_windows(embeddings[clustered], weights, count, threshold, options)
+    voices = Voices.of_windows(embeddings[clustered], weights, windows.bounds[clustered, 0] * FRAME_HOP_S)
+    chosen = ClusterOptions.of(options, threshold, resamples=0)  # the count's confidence is not shown yet
+    labels[clustered] = cluster(voices, count, chosen, plda).labels
     active, path = decide_cells(windows, embeddings, labels, recording.speech, options, count.least)
     return draw_turns(recording.regions, active, path, options.max_gap_s)
 

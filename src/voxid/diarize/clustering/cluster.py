@@ -1,0 +1,94 @@
+"""Which voices are one person: the one door to all methods of clustering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from voxid.diarize.clustering.ahc import cluster_ahc
+from voxid.diarize.clustering.bayes import cluster_vbx
+from voxid.diarize.clustering.bounds import absorb_minor, fit_bounds
+from voxid.diarize.clustering.confidence import measure_confidence
+from voxid.diarize.clustering.constraint import assign_apart
+from voxid.diarize.clustering.levels import find_items
+from voxid.diarize.clustering.means import cluster_by_means, refine_centroids
+from voxid.diarize.clustering.options import ClusterOptions, Task
+from voxid.diarize.clustering.spectral import cluster_nme_sc, cluster_spectral
+from voxid.diarize.clustering.voices import Clustering, Labels, Voices, cluster_means, renumber, unit_rows
+from voxid.diarize.options import CLUSTERINGS, SpeakerCount
+from voxid.plda import Plda
+
+
+def cluster(
+    voices: Voices,
+    count: SpeakerCount | None = None,
+    options: ClusterOptions | None = None,
+    plda: Plda | None = None,
+) -> Clustering:
+    """Return who each voice is.
+
+    Args:
+        voices: local voices or windows, at least one, in order of time.
+        count: bounds on the number of speakers, which every method honours; None counts automatically.
+        options: which method, and where it stops; None takes average-linkage AHC.
+        plda: the bundle's, in the space of the centred embeddings; for methods that need one.
+
+    Raises:
+        InputError: ``speaker_count_invalid`` when there are fewer voices than speakers demanded.
+        CompatibilityError: ``plda_missing`` when the method needs a PLDA and there is none.
+    """
+    count = count or SpeakerCount()
+    options = options or ClusterOptions()
+    count.check_enough(len(voices))
+    options.check_plda(plda)
+    trusted = np.flatnonzero(voices.seconds >= options.min_voice_s)
+    if len(trusted) < max(count.least, 1):
+        trusted = np.arange(len(voices))
+    task = make_task(voices.take(trusted), count, options, plda)
+    labels = np.full(len(voices), -1, dtype=np.int64)
+    labels[trusted] = find_labels(task)
+    if voices.crowded or len(trusted) < len(voices):
+        labels = assign_apart(voices, labels)
+    labels = renumber(labels)
+    confidence = 1.0 if count.least == count.most else measure_confidence(task, labels[trusted], find_labels)
+    return Clustering(labels, int(labels.max()) + 1, confidence, options.method)
+
+
+def make_task(voices: Voices, count: SpeakerCount, options: ClusterOptions, plda: Plda | None) -> Task:
+    """Return what a method is given: bounds filled in, long recordings cut into items."""
+    weights = np.maximum(voices.seconds, 1e-3).astype(np.float64)
+    most = count.most if count.most is not None else max(count.least, options.max_automatic_speakers)
+    direct = max(options.direct_windows, count.least)
+    cosine_threshold = None if options.method.endswith("plda") else options.threshold
+    items = find_items(voices.embeddings, weights, direct, cosine_threshold)
+    most = min(most, len(voices))
+    return Task(voices.embeddings, weights, items, count.least, most, not voices.crowded, options, plda)
+
+
+def find_labels(task: Task) -> Labels:
+    """Return (K,) labels 0..S-1 by the task's method, S within its bounds."""
+    return fit_bounds(task, METHODS[task.options.method](task))
+
+
+def cluster_k_means(task: Task) -> Labels:
+    """Return (K,) labels by k-means on the sphere: with the count asked for, else refining AHC and its count.
+
+    Source: see :mod:`voxid.diarize.clustering.means`.
+    """
+    if task.least == task.most:
+        rng = np.random.default_rng(task.options.seed)
+        return cluster_by_means(task.embeddings, task.weights, task.least, rng)
+    means, _ = cluster_means(task.embeddings, task.weights, cluster_ahc(task))
+    labels = renumber(refine_centroids(task.embeddings, task.weights, unit_rows(means)))
+    return absorb_minor(task.embeddings, task.weights, labels, task.min_weight)
+
+
+METHODS: Mapping[str, Callable[[Task], Labels]] = {
+    **{name: cluster_ahc for name in CLUSTERINGS if name.startswith("ahc")},
+    "spectral": cluster_spectral,
+    "nme-sc": cluster_nme_sc,
+    "vbx": cluster_vbx,
+    "k-means": cluster_k_means,
+}
+"""Name -> method; the names are :data:`voxid.diarize.options.CLUSTERINGS`."""
