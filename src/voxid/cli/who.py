@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _Voices = Annotated[int | None, typer.Option("--speakers", metavar="N", help="Exactly N voices.")]
 _Least = Annotated[int | None, typer.Option("--min-speakers", metavar="N", help="At least N voices.")]
 _Most = Annotated[int | None, typer.Option("--max-speakers", metavar="N", help="At most N voices.")]
+_Method = Annotated[
+    str | None,
+    typer.Option(
+        "--clustering", metavar="NAME", help="How voices are told apart: ahc, vbx, spectral, nme-sc, ..."
+    ),
+]
 
 
 def _target(flag: str, what: str) -> Any:
@@ -64,6 +70,7 @@ def who(
     speakers: _Voices = None,
     min_speakers: _Least = None,
     max_speakers: _Most = None,
+    clustering: _Method = None,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
@@ -80,8 +87,9 @@ def who(
         voxid who meeting.wav --html meeting.html --rttm meeting.rttm --max-speakers 6
     """
     from voxid.audio import load
-    from voxid.diarize import diarize
+    from voxid.diarize import DiarizeOptions, diarize
 
+    chosen = DiarizeOptions(clustering=clustering) if clustering else DiarizeOptions()
     people = _people_to_name(gallery, bundle)
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
@@ -94,6 +102,7 @@ def who(
                 min_speakers=min_speakers,
                 max_speakers=max_speakers,
                 bundle=model,
+                options=chosen,
                 progress=report,
             )
     finally:

@@ -19,6 +19,7 @@ from voxid.diarize.clustering import ClusterOptions, Voices, check_method, clust
 from voxid.diarize.naming import check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.smoothing import decide_cells, draw_turns
+from voxid.diarize.vbx import resegment
 from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
 from voxid.embedding import Embedder, get_embedder, with_margin
 from voxid.errors import InputError
@@ -195,6 +196,10 @@ def join_windows(
     voices = Voices.of_windows(embeddings[clustered], weights, windows.bounds[clustered, 0] * FRAME_HOP_S)
     chosen = ClusterOptions.of(options, threshold, resamples=0)  # the count's confidence is not shown yet
     labels[clustered] = cluster(voices, count, chosen, plda).labels
+    if options.resegmentation == "vb" and plda is not None:
+        # Posteriors are voted on as embeddings are: the centroid of a speaker is then nearly an axis of its own.
+        believed = resegment(plda.project(embeddings), plda.between, labels)
+        embeddings = believed.gamma.astype(np.float32)
     active, path = decide_cells(windows, embeddings, labels, recording.speech, options, count.least)
     return draw_turns(recording.regions, active, path, options.max_gap_s)
 
