@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from voxid import __version__
-from voxid.cli import bench, compression, demo, evaluation, models, people, recognition, training, who
+from voxid.cli import (
+    bench,
+    compression,
+    demo,
+    evaluation,
+    models,
+    people,
+    recognition,
+    simulate,
+    training,
+    who,
+)
 from voxid.cli.output import EXIT_INPUT, notes, print_json
 
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h: none of the designed codes, so that no script takes it for one
@@ -45,6 +56,7 @@ app.command("identify")(recognition.identify)
 app.command("who")(who.who)
 app.add_typer(people.app, name="people")
 app.add_typer(evaluation.app, name="evaluate")
+app.command("simulate")(simulate.simulate)
 app.command("train")(training.train)
 app.command("calibrate")(evaluation.calibrate)
 models.app.command("quantize")(compression.quantize)

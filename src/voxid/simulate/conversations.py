@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -85,13 +85,12 @@ class Simulator:
         for number in range(count):
             yield self.conversation(number)
 
-    def conversation(self, number: int, progress: Callable[[float], None] | None = None) -> Conversation:
-        """Return one conversation; its samples come last, from ``progress`` 0.5 on.
+    def conversation(self, number: int) -> Conversation:
+        """Return one conversation.
 
         Raises:
             InputError: ``too_few_speakers`` when too few of the speakers have four seconds of speech.
         """
-        report = progress or (lambda share: None)
         rng = np.random.default_rng([self.seed, number])
         recipe = self.recipe
         n_speakers = int(rng.integers(round(recipe.speakers[0]), round(recipe.speakers[1]) + 1))
@@ -103,7 +102,6 @@ class Simulator:
         score = _with_everybody(timing, [voice for _, voice in cast], n_frames, rng, lead_in)
         noise = self._noises.draw(n_frames * 160, [at for at, _ in cast], rng)
         scene = draw_scene(recipe, n_speakers, noise, rng)
-        report(0.5)
         samples = render(score, scene, self.library, 0, n_frames, separate=recipe.stereo)
         samples = resampled(samples, recipe.rate_hz)
         name = f"{recipe.name}-{number:03d}"
@@ -116,7 +114,6 @@ class Simulator:
             **scene.facts(),
             "talk": measure_talk([truth]).to_dict(),
         }
-        report(1.0)
         return Conversation(name, samples, recipe.rate_hz, truth, facts)
 
     def _cast(self, n_speakers: int, enough_s: float, rng: np.random.Generator) -> list[tuple[int, Voice]]:

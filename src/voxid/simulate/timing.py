@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ PROBABILITIES: Final[NDArray[np.float64]] = np.concatenate(
 )
 """At these the quantiles below are kept; between them they are straight lines."""
 
+_PROBABILITIES: Final = tuple(float(value) for value in PROBABILITIES)
 _VERSION: Final = 1
 _QUANTILES: Final = ("offset_s", "pause_s", "after_change_s", "after_pause_s", "inside_s")
 
@@ -88,7 +90,7 @@ class Timing:
 
     def draw(self, what: str, rng: np.random.Generator) -> float:
         """Return one length in seconds; ``what`` names a field of quantiles."""
-        return float(np.interp(rng.random(), PROBABILITIES, getattr(self, what)))
+        return _at(getattr(self, what), rng.random())
 
     @cached_property
     def early_share(self) -> float:
@@ -98,7 +100,7 @@ class Timing:
     def draw_offset(self, early: bool, rng: np.random.Generator) -> float:
         """Return an offset in seconds that is negative (``early``) or not."""
         low, high = (0.0, self.early_share) if early else (self.early_share, 1.0)
-        return float(np.interp(rng.uniform(low, high), PROBABILITIES, self.offset_s))
+        return _at(self.offset_s, low + (high - low) * rng.random())
 
     def with_overlap(self, factor: float) -> Timing:
         """Return the timing with ``factor`` times as much speech inside others, and as many early starts.
@@ -125,6 +127,13 @@ class Timing:
         """Return plain values for JSON, lengths rounded to milliseconds."""
         rounded = {name: [round(value, 3) for value in getattr(self, name)] for name in _QUANTILES}
         return dataclasses.asdict(self) | rounded
+
+
+def _at(curve: tuple[float, ...], probability: float) -> float:
+    """Return the quantile; in plain Python ten times as fast as numpy for a single number."""
+    above = min(bisect_right(_PROBABILITIES, probability), len(_PROBABILITIES) - 1)
+    low, high = _PROBABILITIES[above - 1], _PROBABILITIES[above]
+    return curve[above - 1] + (curve[above] - curve[above - 1]) * (probability - low) / (high - low)
 
 
 def read_timings(path: Path) -> dict[str, Timing]:

@@ -64,6 +64,7 @@ class Talk:
     slots: list[Slot] = field(default_factory=list)
     _floor: Slot | None = None
     _before: int = -1
+    _shares: list[float] = field(default_factory=list)
     _busy: list[list[tuple[int, int]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -71,6 +72,7 @@ class Talk:
             self.weights = self.rng.dirichlet(np.full(self.n_speakers, self.timing.evenness))
         # Nobody is wholly silent: whoever is in a conversation says something.
         self.weights = np.maximum(self.weights, 0.02 / self.n_speakers)
+        self._shares = [float(weight) for weight in self.weights / self.weights.sum()]
         self._busy = [[] for _ in range(self.n_speakers)]
 
     def extend(self, until: int) -> list[Slot]:
@@ -83,8 +85,7 @@ class Talk:
         """Draw the next floor stretch, then what is said into the one before it."""
         before = self._floor
         if before is None:
-            first = int(self.rng.choice(self.n_speakers, p=self._shares()))
-            self._take_floor(first, 0, self._frames("after_change_s"))
+            self._take_floor(self._drawn(but=-1), 0, self._frames("after_change_s"))
             return
         if self.n_speakers > 1 and self.rng.random() < self.timing.change_share:
             self._change(before)
@@ -125,7 +126,7 @@ class Talk:
             for _ in range(_TRIES):
                 speaker = self._next_speaker(host.speaker)
                 latest = host.end - wanted - _LONGER_FRAMES
-                start = int(self.rng.integers(host.start, max(latest, host.start) + 1))
+                start = host.start + int(self.rng.random() * max(1, latest - host.start + 1))
                 if latest >= host.start and self._is_free(speaker, start, start + wanted + _LONGER_FRAMES):
                     self._add(Slot(speaker, start, self._said(speaker, wanted), False))
                     break
@@ -138,13 +139,17 @@ class Talk:
         back = 0 <= self._before != now and self.rng.random() < self.timing.return_share
         if back:
             return self._before
-        shares = self._shares()
-        shares[now] = 0.0
-        return int(self.rng.choice(self.n_speakers, p=shares / shares.sum()))
+        return self._drawn(but=now)
 
-    def _shares(self) -> NDArray[np.float64]:
-        weights = np.asarray(self.weights, dtype=np.float64)
-        return np.asarray(weights / weights.sum())
+    def _drawn(self, but: int) -> int:
+        """Return a speaker other than ``but``, by their shares."""
+        left = self.rng.random() * (1.0 - (self._shares[but] if but >= 0 else 0.0))
+        for speaker, share in enumerate(self._shares):
+            if speaker != but:
+                left -= share
+                if left < 0.0:
+                    return speaker
+        return self.n_speakers - 1 if but != self.n_speakers - 1 else self.n_speakers - 2
 
     def _said(self, speaker: int, wanted: int) -> int:
         return wanted if self.say is None else self.say(speaker, wanted)
