@@ -99,7 +99,46 @@ class Embedder:
             InputError: ``mask_shape`` when shapes disagree, ``mask_empty`` when a mask holds less than 0.2 s;
                 ``embedding_not_finite``, ``graph_failed`` when the graph cannot take this audio.
         """
-        n_frames = frame_count(samples.size)
+        x = self.front_end.features_of(samples)
+        masks = self._checked(masks, frame_count(samples.size), x)
+        if self.front_end.layout == "masks":
+            return self._pool_masks(x, masks)
+        # The mean of a second is the voice: where the model allows, that of the whole chunk is taken away instead.
+        centred = self.front_end.mean == "pooled frames"
+        if centred:
+            x = self.front_end.normalised(x, masks.max(axis=0))
+        return self._embed_voices([self.front_end.select(x, mask > 0.5) for mask in masks], centred=centred)
+
+    def embed_chunks(
+        self, chunks: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """Return what :meth:`embed_masks` gives for each chunk, chunks of one length in one pass of a ``masks`` graph.
+
+        Args:
+            chunks: samples (N,) of each chunk.
+            masks: (K, T) of each; K may differ.
+
+        Raises:
+            InputError: those of :meth:`embed_masks`.
+        """
+        alike = len({chunk.size for chunk in chunks}) == 1 and len(chunks) > 1
+        if not alike or self.front_end.layout != "masks" or self.front_end.max_frames:
+            return [self.embed_masks(chunk, own) for chunk, own in zip(chunks, masks, strict=True)]
+        most = max(len(own) for own in masks)
+        features, weights = [], []
+        for chunk, own in zip(chunks, masks, strict=True):
+            x = self.front_end.features_of(chunk)
+            aligned = self._checked(own, frame_count(chunk.size), x)
+            features.append(self.front_end.normalised(x, aligned.max(axis=0)))
+            filler = np.repeat(aligned[:1], most - len(own), axis=0)  # pooled and thrown away
+            weights.append(np.concatenate([aligned, filler]))
+        found = self._run({"fbank": np.stack(features), "weights": np.stack(weights)})
+        return [vectors[: len(own)] for vectors, own in zip(found, masks, strict=True)]
+
+    def _checked(
+        self, masks: NDArray[np.float32], n_frames: int, x: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return masks (K, T) over the frames of the front end, (K, T'), or refuse them."""
         if masks.ndim != 2 or masks.shape[0] == 0 or masks.shape[1] != n_frames:
             raise InputError(
                 "mask_shape",
@@ -112,15 +151,7 @@ class Embedder:
                 "mask_empty",
                 f"mask {weakest} holds {spoken[weakest].sum() / 100:.2f} s; an embedding needs {MIN_EMBEDDING_S} s.",
             )
-        x = self.front_end.features_of(samples)
-        masks = self.front_end.align(masks, x)
-        if self.front_end.layout == "masks":
-            return self._pool_masks(x, masks)
-        # The mean of a second is the voice: where the model allows, that of the whole chunk is taken away instead.
-        centred = self.front_end.mean == "pooled frames"
-        if centred:
-            x = self.front_end.normalised(x, masks.max(axis=0))
-        return self._embed_voices([self.front_end.select(x, mask > 0.5) for mask in masks], centred=centred)
+        return self.front_end.align(masks, x)
 
     def _embed_voices(
         self, voices: Sequence[NDArray[np.float32]], *, centred: bool = False

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from voxid.train.losses import AamSoftmaxLoss, DistillationLoss, build_loss
 from voxid.train.networks import EmbeddingNetwork, build_network
 from voxid.train.optimizer import build_optimizers
 from voxid.train.recipe import Recipe, Stage
+from voxid.train.run_log import Report, RunLog
 from voxid.train.sampler import Batch, Crops
 from voxid.train.shards import Shard
 from voxid.train.spectra import blank, distort
@@ -32,7 +33,6 @@ from voxid.train.world import World
 _FRAMES_PER_S = 100
 _MAX_GRADIENT_NORM = 5.0
 CHECKPOINT_FILE = "checkpoint.pt"
-Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def train(
     state = Training.start(recipe, crops, tuition, world)
     first = state.load(run / CHECKPOINT_FILE) if resume else 0
     step_loss = world.wrap(state.objective)
-    log = _Log(run / "log.jsonl", report if world.rank == 0 else lambda row: None, keep=first > 0)
+    log = RunLog(run / "log.jsonl", report if world.rank == 0 else lambda row: None, keep=first > 0)
     if world.rank == 0:
         sizes = {"classes": crops.classes, "utterances": int(training.start.size)}
         log.write({"recipe": recipe.name, "from_step": first, **sizes})
@@ -305,18 +305,3 @@ def _identity(recipe: Recipe) -> str:
     """The parts of a recipe that a checkpoint must agree with; the schedule may be changed between resumptions."""
     parts = [recipe.name, asdict(recipe.network), asdict(recipe.loss), recipe.optimizer, recipe.seed]
     return json.dumps(parts, sort_keys=True)
-
-
-class _Log:
-    """JSON lines, flushed row by row."""
-
-    def __init__(self, path: Path, report: Report, keep: bool) -> None:
-        self._file = path.open("a" if keep else "w", encoding="utf-8")
-        self._report = report
-        self._began = time.monotonic()
-
-    def write(self, row: dict[str, Any]) -> None:
-        row = {"elapsed_s": round(time.monotonic() - self._began, 1), **row}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-        self._report(row)
