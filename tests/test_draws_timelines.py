@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,11 +16,11 @@ import pytest
 
 from voices import voice
 from voxid.audio import Waveform, load
-from voxid.errors import InputError
-from voxid.picture import draw_html, draw_svg, write_html, write_svg
+from voxid.errors import ConfigError, InputError
+from voxid.picture import draw_html, draw_svg, write_html, write_png, write_svg
 from voxid.picture.drawing import clock, shares, tick_step_s
 from voxid.segments import Segment
-from voxid.timeline import Timeline, Turn
+from voxid.timeline import ReviewPolicy, Suggestion, Timeline, Turn
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -50,11 +51,14 @@ class Page(HTMLParser):
         self.scripts: list[str] = []
         self._inside = ""
         self.text: list[str] = []
+        self.names: list[str] = []  # of buttons: their label, else their text
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
         self._inside = tag
+        if tag == "button":
+            self.names.append(dict(attrs).get("aria-label") or "")
         if tag in ("script", "style"):
             self.scripts.append("")
 
@@ -66,6 +70,8 @@ class Page(HTMLParser):
             self.scripts[-1] += data
         else:
             self.text.append(data)
+        if self._inside == "button" and not self.names[-1]:
+            self.names[-1] = data.strip()
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -86,9 +92,47 @@ def test_page_shows_people_turns_and_shares(talk: tuple[Timeline, Waveform]) -> 
     assert "0:02 · 47%" in text
     assert "0:02 · 53%" in text
     assert len(page.of("tr")) == 3
+    assert "0.5 s together with SPEAKER_00" in text
     assert [one["class"] for one in page.of("path") if "class" in one] == ["both", "c0", "c1", "rest"]
     data = json.loads(page.scripts[1])
-    assert data["turns"] == [[0.2, 2.0, 0], [1.5, 3.5, 1]]
+    assert data["turns"] == [
+        {"start": 0.2, "end": 2.0, "who": 0, "llr": 5.5},
+        {"start": 1.5, "end": 3.5, "who": 1},
+    ]
+    assert data["audio_sha256"] == talk[1].sha256
+
+
+def test_page_lists_what_needs_review() -> None:
+    """With the reason, also where no script runs; what nobody doubts has no list."""
+    maybe = Suggestion("<b>Dora", 1.2, 1.94)
+    turns = (
+        Turn(Segment(0, 1), "Bob", True, 3.0, 0.4),
+        Turn(Segment(1, 2), "SPEAKER_00", confidence=0.9, suggestion=maybe),
+        Turn(Segment(2, 3), "Bob", True, 3.0, 0.2, reviewed=True),
+    )
+    timeline = Timeline(turns, 4.0)
+    page = Page(draw_html(timeline, None))
+    text = " ".join(page.text)
+    assert "Needs review (2)" in text
+    assert "Only 40% sure that this is Bob; under 60%, listen and decide." in text
+    assert "SPEAKER_00 may be <b>Dora: the LLR is 1.2, a name needs 1.9, so it was not applied" in text
+    assert [one["data-turn"] for one in page.of("li") if "data-turn" in one] == ["0", "1"]
+    assert [turn.get("doubt") for turn in json.loads(page.scripts[1])["turns"]] == [True, True, None]
+    strict = Page(draw_html(timeline, None, policy=ReviewPolicy(0.95)))
+    assert "Needs review (3)" in " ".join(strict.text)
+    calm = draw_html(Timeline((turn(0, 1, "Bob"),), 4.0), None)
+    assert "Needs review" not in calm
+
+
+def test_long_lists_end_with_a_sentence() -> None:
+    """A page of very many turns lists the first and says how many are left."""
+    turns = tuple(Turn(Segment(at, at + 1), "Bob", confidence=0.1) for at in range(2500))
+    page = Page(draw_html(Timeline(turns, 2500.0), None))
+    assert len(page.of("tr")) == 2001
+    text = " ".join(page.text)
+    assert "And 500 more turns; --csv writes all of them." in text
+    assert "Needs review (2,500)" in text
+    assert "And 2,300 more: N takes you to each." in text
 
 
 def test_page_holds_the_sound(talk: tuple[Timeline, Waveform]) -> None:
@@ -154,10 +198,15 @@ def test_hostile_names_stay_text(name: str, talk: tuple[Timeline, Waveform]) -> 
 def test_controls_have_names(talk: tuple[Timeline, Waveform]) -> None:
     """Every button says what it does to a screen reader; the script labels each turn."""
     page = Page(draw_html(*talk))
-    for button in page.of("button"):
-        assert button.get("aria-label") or button.get("id") == "fit"
+    assert page.names
+    assert all(page.names)
+    labelled = {one.get("for") for one in page.of("label")}
+    assert {"name"} <= labelled
+    assert all(
+        one.get("id") in labelled or one.get("type") in ("radio", "checkbox") for one in page.of("input")
+    )
     assert page.of("html")[0]["lang"] == "en"
-    assert 'setAttribute("aria-label", "Play " + label)' in page.scripts[2]
+    assert 'setAttribute("aria-label", "Play " + text)' in page.scripts[2]
     assert "prefers-color-scheme:dark" in page.scripts[0]
 
 
@@ -176,6 +225,55 @@ def test_svg_has_a_bar_per_region(talk: tuple[Timeline, Waveform]) -> None:
     assert {"0:00.0", "0:04.0"} <= {one.text for one in root.iter(f"{space}text")}
     without = ET.fromstring(draw_svg(timeline, None))
     assert float(without.get("height", "")) < float(root.get("height", ""))
+
+
+def test_stills_show_overlap_and_doubt() -> None:
+    """A lane of overlaps, dashed bars for what needs review, and the words for both; else neither."""
+    turns = (
+        Turn(Segment(0, 2), "Anna", True, 5.0, 0.9),
+        Turn(Segment(1, 3), "Bob", True, 5.0, 0.4),
+        Turn(Segment(3, 4), "Bob", True, 5.0, 0.9),
+    )
+    root = ET.fromstring(draw_svg(Timeline(turns, 4.0), None))
+    drawn = [one.get("class") for one in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert drawn == ["paper", "lane", "c0", "lane", "c1", "o1", "lane", "both"]
+    text = "".join(root.itertext())
+    assert "1.0 s of it at the same time · dashed: needs review" in text
+    assert "at the same time0:01.0" in text
+    calm = draw_svg(Timeline(turns[:1], 4.0), None)
+    assert "dashed" not in calm
+    assert "at the same time" not in calm
+    strict = ET.fromstring(draw_svg(Timeline(turns[:1], 4.0), None, policy=ReviewPolicy(0.95)))
+    assert [one.get("class") for one in strict.iter("{http://www.w3.org/2000/svg}rect")][-1] == "o0"
+
+
+def test_png_is_written(talk: tuple[Timeline, Waveform], tmp_path: Path) -> None:
+    """With and without the recording, for nobody, and for names that are mathematics to matplotlib."""
+    pytest.importorskip("matplotlib", reason="matplotlib is an extra: pip install 'voxid[plot]'")
+    odd = Timeline((turn(0, 1, "$x_{1"), turn(0.5, 2, "\\frac$$")), 4.0, "$\\alpha")
+    for number, (timeline, waveform) in enumerate(
+        (talk, (talk[0], None), (Timeline((), 3.0), None), (odd, None))
+    ):
+        path = tmp_path / f"{number}.picture"
+        write_png(timeline, waveform, path)
+        head = path.read_bytes()[:24]
+        assert head[:8] == b"\x89PNG\r\n\x1a\n"
+        assert int.from_bytes(head[16:20], "big") == 1800
+    with pytest.raises(InputError) as caught:
+        write_png(*talk, tmp_path / "no" / "a.png")
+    assert caught.value.code == "output_unwritable"
+
+
+def test_png_without_matplotlib(
+    talk: tuple[Timeline, Waveform], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coded error that says what to install, and what needs nothing."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ConfigError) as caught:
+        write_png(*talk, tmp_path / "a.png")
+    assert caught.value.code == "plot_extra_missing"
+    assert caught.value.message.endswith("pip install 'voxid[plot]', or write SVG, which needs nothing.")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_and_many() -> None:

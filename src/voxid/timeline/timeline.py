@@ -24,8 +24,8 @@ from voxid.timeline.turn import Turn, sort_turns
 from voxid.timeline.voices import (
     Stretch,
     choose_one_voice,
-    find_overlaps,
     find_stretches,
+    merge_overlaps,
     overlapped_seconds,
 )
 
@@ -101,6 +101,10 @@ class Timeline:
 
     def stretches(self) -> list[Stretch]:
         """Return the speech as sorted, disjoint stretches, each with everyone who speaks in it."""
+        return list(self._stretches)
+
+    @cached_property
+    def _stretches(self) -> list[Stretch]:
         return find_stretches(self.turns)
 
     def overlaps(self) -> list[Segment]:
@@ -109,7 +113,7 @@ class Timeline:
 
     @cached_property
     def _overlaps(self) -> list[Segment]:
-        return find_overlaps(self.turns)
+        return merge_overlaps(self._stretches)
 
     def overlapped_s(self) -> list[float]:
         """Return for how many seconds of each turn, in the order of `turns`, somebody else speaks too."""

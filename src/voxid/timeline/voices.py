@@ -11,7 +11,14 @@ from itertools import pairwise
 from voxid.segments import Segment, merge_segments
 from voxid.timeline.turn import Turn, sort_turns
 
-__all__ = ["Stretch", "choose_one_voice", "find_overlaps", "find_stretches", "overlapped_seconds"]
+__all__ = [
+    "Stretch",
+    "choose_one_voice",
+    "find_overlaps",
+    "find_stretches",
+    "merge_overlaps",
+    "overlapped_seconds",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,12 @@ def find_stretches(turns: Sequence[Turn]) -> list[Stretch]:
 
 def find_overlaps(turns: Sequence[Turn]) -> list[Segment]:
     """Return when two or more people speak at once, as sorted disjoint segments."""
-    return merge_segments(stretch.segment for stretch in find_stretches(turns) if len(stretch.speakers) > 1)
+    return merge_overlaps(find_stretches(turns))
+
+
+def merge_overlaps(stretches: Iterable[Stretch]) -> list[Segment]:
+    """Return the stretches of two or more speakers, joined where they touch."""
+    return merge_segments(stretch.segment for stretch in stretches if len(stretch.speakers) > 1)
 
 
 def overlapped_seconds(turns: Iterable[Turn], overlaps: Sequence[Segment]) -> list[float]:
@@ -70,10 +82,10 @@ def overlapped_seconds(turns: Iterable[Turn], overlaps: Sequence[Segment]) -> li
     found = []
     for turn in turns:
         shared_s = 0.0
-        for overlap in overlaps[bisect_right(ends_s, turn.start_s) :]:
-            if overlap.start_s >= turn.end_s:
-                break
-            shared_s += min(overlap.end_s, turn.end_s) - max(overlap.start_s, turn.start_s)
+        at = bisect_right(ends_s, turn.start_s)
+        while at < len(overlaps) and overlaps[at].start_s < turn.end_s:
+            shared_s += min(overlaps[at].end_s, turn.end_s) - max(overlaps[at].start_s, turn.start_s)
+            at += 1
         found.append(shared_s)
     return found
 
