@@ -27,6 +27,7 @@ _JOIN_FRAMES: Final = (4, 20)
 # Speech is cut at its quietest frame this near to the length wanted; a span not longer than that is left whole.
 _CUT_SLACK_FRAMES: Final = 20
 _SHORTEST_REST_FRAMES: Final = 25
+_SHORTEST_PIECE_FRAMES: Final = 8
 # Of what was recorded around a span, this much is heard too, fading, but not counted as speech.
 _MARGIN_FRAMES: Final = 5
 
@@ -114,12 +115,14 @@ class _Tape:
         """Return pieces of about ``wanted`` frames in all, placed from 0 on, at least one."""
         pieces: list[Placement] = []
         at = 0
-        while wanted - at > _SHORTEST_REST_FRAMES or not pieces:
+        while True:
             piece = self._piece(wanted - at, at)
             pieces.append(piece)
             at += piece.length
-            if wanted - at > _SHORTEST_REST_FRAMES:
-                at += int(self.rng.integers(*_JOIN_FRAMES))
+            join = int(self.rng.integers(*_JOIN_FRAMES))
+            if wanted - at - join <= _SHORTEST_REST_FRAMES:
+                break
+            at += join
         return pieces
 
     def _piece(self, wanted: int, at: int) -> Placement:
@@ -130,7 +133,7 @@ class _Tape:
         first = start if self._from < 0 else self._from
         last = end
         if end - first > wanted + _CUT_SLACK_FRAMES:
-            last = _quietest(clip, first + wanted)
+            last = _quietest(clip, first, first + wanted)
             if end - last < _SHORTEST_REST_FRAMES:
                 last = end
         self._from = last if last < end else -1
@@ -205,11 +208,11 @@ def _placed(slots: Sequence[Slot], said: Sequence[list[Placement]], lead_in: int
     return tuple(sorted(placed, key=lambda p: (p.at, p.speaker)))
 
 
-def _quietest(clip: Clip, wanted: int) -> int:
-    """Return the frame near ``wanted`` at which a cut is least heard."""
-    low = wanted - _CUT_SLACK_FRAMES // 2
-    window = clip.loudness_db[low : wanted + _CUT_SLACK_FRAMES]
-    return low + int(np.argmin(window)) if low > 0 and window.size else wanted
+def _quietest(clip: Clip, first: int, wanted: int) -> int:
+    """Return the frame near ``wanted``, and behind ``first``, at which a cut is least heard."""
+    low = max(first + _SHORTEST_PIECE_FRAMES, wanted - _CUT_SLACK_FRAMES // 2)
+    window = clip.loudness_db[low : max(low, wanted) + _CUT_SLACK_FRAMES]
+    return low + int(np.argmin(window)) if window.size else wanted
 
 
 def _room_before(clip: Clip, number: int) -> int:
