@@ -108,7 +108,12 @@ def diarize(
     turns = find_turns(recording, embedder, count, options, progress)
     names = {} if gallery is None else find_names(gallery, waveform, turns, embedder, options.profile)
     _report(progress, "names", 1.0)
-    return Timeline(label_turns(turns, names), duration_s=waveform.duration_s, uri=waveform.uri)
+    return Timeline(
+        label_turns(turns, names),
+        duration_s=waveform.duration_s,
+        uri=waveform.uri,
+        audio_sha256=waveform.sha256,
+    )
 
 
 def find_speech(waveform: Waveform, progress: Callable[[float], None] | None = None) -> Recording:
