@@ -8,7 +8,7 @@ from rich.console import Console
 
 from voxid.cli.lanes import clock, draw_lanes
 from voxid.cli.who import show_timeline
-from voxid.timeline import Segment, Timeline, Turn
+from voxid.timeline import ReviewPolicy, Segment, Suggestion, Timeline, Turn
 
 
 def talk(*turns: tuple[float, float, str], duration_s: float = 10.0) -> Timeline:
@@ -52,3 +52,31 @@ def test_names_are_shown_as_they_are() -> None:
     out = io.StringIO()
     show_timeline(talk((0.0, 2.0, "[red]ann[/red]")), Console(file=out, width=100))
     assert out.getvalue().count("[red]ann[/red]") == 2
+
+
+def test_confidence_overlap_and_doubts_are_shown_where_there_are_any() -> None:
+    """Columns only where they say something; the list of doubts ends with how many more there are."""
+    out = io.StringIO()
+    show_timeline(talk((0.0, 2.0, "ann"), (2.0, 3.0, "bob")), Console(file=out, width=100))
+    plain = out.getvalue()
+    assert "sure" not in plain
+    assert "overlap" not in plain
+    assert "review" not in plain
+    maybe = Suggestion("[b]dora", 1.2, 1.94)
+    turns = (
+        Turn(Segment(0, 2), "ann", True, 5.0, 0.97),
+        Turn(Segment(1, 3), "SPEAKER_00", confidence=0.5, suggestion=maybe),
+    )
+    out = io.StringIO()
+    show_timeline(Timeline(turns, 4.0), Console(file=out, width=120), ReviewPolicy(0.6))
+    shown = out.getvalue()
+    assert "sure" in shown
+    assert "97%" in shown
+    assert shown.splitlines()[1].split() == ["0:00.0", "0:02.0", "2.0", "ann", "5.0", "97%", "1.0"]
+    assert "Needs review (2):" in shown
+    assert "0:01.0  Only 50% sure that this is SPEAKER_00; under 60%, listen and decide." in shown
+    assert "SPEAKER_00 may be [b]dora" in shown
+    many = tuple(Turn(Segment(at, at + 1), "ann", confidence=0.1) for at in range(30))
+    out = io.StringIO()
+    show_timeline(Timeline(many, 30.0), Console(file=out, width=120))
+    assert "and 10 more: --html shows all of them." in out.getvalue()

@@ -11,7 +11,8 @@ import typer
 
 from voxid.cli import options
 from voxid.cli.output import EXIT_REJECTED, command, print_json, progress, results, waiting
-from voxid.cli.who import Targets, show_timeline
+from voxid.cli.targets import Targets
+from voxid.cli.who import show_timeline
 from voxid.errors import InputError
 
 if TYPE_CHECKING:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from voxid.cli import options
+from voxid.cli import options, targets
 from voxid.cli.lanes import clock, draw_lanes
 from voxid.cli.output import command, note, print_json, progress, results
+from voxid.cli.targets import Targets
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from voxid.audio import Waveform
+    from voxid.bundle import Bundle
     from voxid.recognize import Gallery
-    from voxid.timeline import Timeline
+    from voxid.timeline import ReviewPolicy, Timeline
+
+_MOST_DOUBTS: Final = 20
 
 _Voices = Annotated[int | None, typer.Option("--speakers", metavar="N", help="Exactly N voices.")]
 _Least = Annotated[int | None, typer.Option("--min-speakers", metavar="N", help="At least N voices.")]
@@ -30,43 +33,44 @@ _Method = Annotated[
 ]
 
 
-def _target(flag: str, what: str) -> Any:
-    return typer.Option(flag, metavar="FILE", dir_okay=False, help=f"Write {what}.")
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Where a timeline is written to; None writes nothing."""
-
-    rttm: Path | None = None
-    html: Path | None = None
-    svg: Path | None = None
-    srt: Path | None = None
-
-    def write(self, timeline: Timeline, waveform: Waveform) -> list[Path]:
-        """Write what was asked for and return the files, in order."""
-        if self.rttm:
-            timeline.write_rttm(self.rttm)
-        if self.srt:
-            timeline.write_srt(self.srt)
-        if self.svg:
-            from voxid.picture import write_svg
-
-            write_svg(timeline, waveform, self.svg)
-        if self.html:
-            from voxid.picture import write_html
-
-            write_html(timeline, waveform, self.html)
-        return [path for path in (self.rttm, self.srt, self.svg, self.html) if path]
+_Sure = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="P",
+        help="List turns less sure than P (0 to 1) as needing review.",
+        rich_help_panel="Output",
+    ),
+]
+_Exclusive = Annotated[
+    bool,
+    typer.Option(
+        "--exclusive",
+        help="Show and write one speaker at a time: where several speak, the more confident one.",
+        rich_help_panel="Output",
+    ),
+]
+_Silent = Annotated[
+    bool, typer.Option("--no-sound", help="Leave the recording out of the page.", rich_help_panel="Output")
+]
 
 
 @command
 def who(
     audio: Annotated[Path, typer.Argument(metavar="AUDIO", help="A recording of one or more people.")],
-    rttm: Annotated[Path | None, _target("--rttm", "the turns as RTTM")] = None,
-    html: Annotated[Path | None, _target("--html", "a page with the picture; click to play")] = None,
-    svg: Annotated[Path | None, _target("--svg", "the picture alone")] = None,
-    srt: Annotated[Path | None, _target("--srt", "subtitles that show the names")] = None,
+    html: targets.Html = None,
+    rttm: targets.Rttm = None,
+    uem: targets.Uem = None,
+    timeline_json: targets.Json = None,
+    csv: targets.Csv = None,
+    textgrid: targets.TextGrid = None,
+    srt: targets.Srt = None,
+    vtt: targets.Vtt = None,
+    svg: targets.Svg = None,
+    png: targets.Png = None,
+    no_sound: _Silent = False,
+    exclusive: _Exclusive = False,
+    min_confidence: _Sure = None,
     speakers: _Voices = None,
     min_speakers: _Least = None,
     max_speakers: _Most = None,
@@ -85,10 +89,15 @@ def who(
         voxid who meeting.wav
 
         voxid who meeting.wav --html meeting.html --rttm meeting.rttm --max-speakers 6
+
+        voxid who meeting.wav --exclusive --srt meeting.srt
     """
     from voxid.audio import load
     from voxid.diarize import DiarizeOptions, diarize
+    from voxid.timeline import ReviewPolicy
 
+    policy = ReviewPolicy() if min_confidence is None else ReviewPolicy(min_confidence)
+    files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html, sound=not no_sound)
     chosen = DiarizeOptions(clustering=clustering) if clustering else DiarizeOptions()
     people = _people_to_name(gallery, bundle)
     try:
@@ -108,18 +117,25 @@ def who(
     finally:
         if people:
             people.close()
-    if "source" in model.card and "diarization" not in model.card and not speakers:
+    if not speakers:
+        _warn_of_guesses(model)
+    if exclusive:
+        timeline = timeline.exclusive()
+    written = files.write(timeline, waveform, policy)
+    if as_json:
+        print_json(timeline.to_dict(policy) | {"written": [str(path) for path in written]})
+        return
+    show_timeline(timeline, results(), policy)
+    for path in written:
+        note(f"wrote {path}")
+
+
+def _warn_of_guesses(model: Bundle) -> None:
+    if "source" in model.card and "diarization" not in model.card:
         note(
             f"The threshold at which voices are joined was never set for {model.name}: the number of speakers is a "
             "guess. Give --speakers, or see docs/models.md."
         )
-    written = Targets(rttm, html, svg, srt).write(timeline, waveform)
-    if as_json:
-        print_json(timeline.to_dict() | {"written": [str(path) for path in written]})
-        return
-    show_timeline(timeline, results())
-    for path in written:
-        note(f"wrote {path}")
 
 
 def _people_to_name(gallery: str, bundle: str | None) -> Gallery | None:
@@ -132,22 +148,47 @@ def _people_to_name(gallery: str, bundle: str | None) -> Gallery | None:
     return options.open_gallery(gallery, bundle)
 
 
-def show_timeline(timeline: Timeline, console: Console) -> None:
-    """Print the turns as a table, then one lane per speaker."""
+def show_timeline(timeline: Timeline, console: Console, policy: ReviewPolicy | None = None) -> None:
+    """Print the turns as a table, one lane per speaker, and what needs review."""
+    console.print(_table(timeline))
+    console.print()
+    for line in draw_lanes(timeline, console.width):
+        console.print(line, markup=False, no_wrap=True, overflow="crop")
+    console.print()
+    doubts = timeline.review(policy)
+    if doubts:
+        console.print(f"Needs review ({len(doubts)}):", style="bold")
+        for item in doubts[:_MOST_DOUBTS]:
+            console.print(f"  {clock(item.segment.start_s)}  {item.reason}", markup=False)
+        if len(doubts) > _MOST_DOUBTS:
+            console.print(f"  and {len(doubts) - _MOST_DOUBTS} more: --html shows all of them.", markup=False)
+        console.print()
+
+
+def _table(timeline: Timeline) -> Table:
+    """The turns; columns of confidence and overlap only where there is any."""
     from rich.table import Table
     from rich.text import Text
 
+    sure = any(turn.confidence is not None for turn in timeline.turns)
+    shared_s = timeline.overlapped_s()
+    shared = any(shared_s)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("from", "to", "seconds"):
         table.add_column(heading, justify="right")
     table.add_column("who", overflow="fold")
     table.add_column("LLR", justify="right")
-    for turn in timeline.turns:
-        llr = "" if turn.llr is None else f"{turn.llr:.1f}"
-        who = Text(turn.speaker, style="" if turn.named else "dim")
-        table.add_row(clock(turn.start_s), clock(turn.end_s), f"{turn.duration_s:.1f}", who, llr)
-    console.print(table)
-    console.print()
-    for line in draw_lanes(timeline, console.width):
-        console.print(line, markup=False, no_wrap=True, overflow="crop")
-    console.print()
+    if sure:
+        table.add_column("sure", justify="right")
+    if shared:
+        table.add_column("overlap", justify="right")
+    for turn, both_s in zip(timeline.turns, shared_s, strict=True):
+        cells: list[str | Text] = [clock(turn.start_s), clock(turn.end_s), f"{turn.duration_s:.1f}"]
+        cells.append(Text(turn.speaker, style="" if turn.named else "dim"))
+        cells.append("" if turn.llr is None else f"{turn.llr:.1f}")
+        if sure:
+            cells.append("" if turn.confidence is None else f"{turn.confidence:.0%}")
+        if shared:
+            cells.append(f"{both_s:.1f}" if both_s >= 0.05 else "")
+        table.add_row(*cells)
+    return table
