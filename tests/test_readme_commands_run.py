@@ -76,7 +76,14 @@ def test_python_runs(recordings: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "docs/architecture.md", "docs/evaluation.md", "docs/glossary.md", "CHANGELOG.md"],
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/evaluation.md",
+        "docs/glossary.md",
+        "docs/output.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     """Every relative link and picture is a file of the repository."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from voxid.audio import load
 from voxid.cli import main
+from voxid.cli.app import app
 from voxid.cli.demo import VOICES
 from voxid.cli.targets import Targets
 from voxid.errors import InputError
 from voxid.segments import Segment
-from voxid.timeline import ReviewPolicy, Timeline, Turn, read_uem
+from voxid.timeline import ReviewPolicy, Timeline, Turn, read_corrections, read_uem
 
 FILES = ("rttm", "uem", "timeline", "csv", "textgrid", "srt", "vtt", "svg", "html")
 
@@ -82,3 +88,43 @@ def test_a_file_that_cannot_be_written(talk: Timeline, tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             Targets(**{name: tmp_path / "no" / "x"}).write(talk, waveform)
         assert caught.value.code == "output_unwritable"
+
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = (ROOT / "docs" / "output.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_document_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Python runs, its corrections are read and applied, and every option it names is one."""
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, Any] = {}
+    for block in blocks("python"):
+        if "annotation" in block and importlib.util.find_spec("pyannote") is None:
+            continue
+        exec(compile(block, "docs/output.md", "exec"), known)
+    talk = known["talk"]
+    assert talk.overlaps() == [Segment(3.0, 4.0)]
+    assert [item.speaker for item in talk.review()] == ["SPEAKER_00"]
+    (example,) = blocks("json")
+    (tmp_path / "c.json").write_text(example, encoding="utf-8")
+    made = read_corrections(tmp_path / "c.json")
+    fixed = made.apply(replace(talk, audio_sha256=made.audio_sha256))
+    assert fixed.speakers == ("Anna", "Bob")
+    assert fixed.review() == ()
+    command = get_command(app).commands["who"]  # type: ignore[attr-defined]
+    options = {name for parameter in command.params for name in parameter.opts}
+    named = set(re.findall(r"`(--[a-z-]+)`", DOCUMENT))
+    assert named
+    assert named <= options
+
+
+def test_keys_of_the_document_are_the_keys_of_the_page() -> None:
+    """Each key in the table is one the page listens to."""
+    script = (ROOT / "src" / "voxid" / "picture" / "correcting.js").read_text(encoding="utf-8")
+    for key in "RUNE":
+        assert re.search(rf"^\| {key}\b", DOCUMENT, re.MULTILINE), key
+        assert re.search(rf"^    {key.lower()}: ", script, re.MULTILINE), key
