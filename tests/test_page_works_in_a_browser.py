@@ -201,6 +201,10 @@ def test_corrections_are_saved_and_the_library_reads_them(
         "Bob",
         "Dora",
     ]
+    numbers = (
+        "[...document.querySelectorAll('#rows tr')].map(r => r.cells[4].textContent + r.cells[5].textContent)"
+    )
+    assert page.run(numbers) == ["", "", "40%+2.5", ""]
     page.run("document.getElementById('save').click()")
     assert status(page) == "Saved 4 corrections."
     saved = tmp_path / "saved" / "team_meeting.corrections.json"

@@ -74,7 +74,10 @@
     for (const turn of some) {
       const row = byId("rows").children[turn.index];
       if (!row) continue; // the table of a very long recording ends earlier
+      if (!turn.cells) turn.cells = [row.cells[4].textContent, row.cells[5].textContent];
       row.cells[3].textContent = turn.name;
+      row.cells[4].textContent = changed(turn) ? "" : turn.cells[0]; // both were about the old name
+      row.cells[5].textContent = changed(turn) ? "" : turn.cells[1];
       row.classList.toggle("seen", turn.touched);
     }
     const done = (mark) => {

@@ -205,7 +205,8 @@ def draw_facts(timeline: Timeline) -> str:
         f"{clock(timeline.speech_s())} of speech",
     ]
     if both_s >= 0.1:
-        facts.append(f"{both_s:.1f} s of it at the same time")
+        spent = f"{both_s:.1f} s" if both_s < 60 else clock(both_s)
+        facts.append(f"{spent} of it at the same time")
     return " · ".join(facts)
 
 
