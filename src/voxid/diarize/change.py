@@ -97,7 +97,7 @@ def find_changes(features: NDArray[np.floating], options: ChangeOptions | None =
     # A place beside a higher one that was refused for being too close is a slope, not a peak.
     peaks = [place for place in sorted(taken) if curve[place] >= _around(curve, place).max()]
     step_s = _step_frames(options) * FRAME_HOP_S
-    return (np.asarray(peaks, dtype=np.float64) + _window_blocks(options)) * step_s
+    return np.asarray((np.asarray(peaks, dtype=np.float64) + _window_blocks(options)) * step_s)
 
 
 def _around(curve: NDArray[np.float64], place: int) -> NDArray[np.float64]:
@@ -124,7 +124,7 @@ def measure_changes(features: NDArray[np.floating], options: ChangeOptions) -> N
     if options.method == "glr":
         return curve
     price = 0.5 * (dim + dim * (dim + 1) / 2) * math.log(2 * frames)
-    return curve - options.penalty * price
+    return np.asarray(curve - options.penalty * price)
 
 
 def _gain(blocks_of_frames: NDArray[np.float64], blocks: int) -> NDArray[np.float64]:

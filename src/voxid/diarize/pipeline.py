@@ -199,8 +199,7 @@ def join_windows(
     weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
     labels = np.full(len(windows), -1, dtype=np.int64)
     voices = Voices.of_windows(embeddings[clustered], weights, windows.bounds[clustered, 0] * FRAME_HOP_S)
-    chosen = ClusterOptions.of(options, threshold, resamples=0)  # the count's confidence is not shown yet
-    labels[clustered] = cluster(voices, count, chosen, plda).labels
+    labels[clustered] = cluster(voices, count, ClusterOptions.of(options, threshold), plda).labels
     if options.resegmentation == "vb" and plda is not None:
         # Posteriors are voted on as embeddings are: the centroid of a speaker is then nearly an axis of its own.
         believed = resegment(plda.project(embeddings), plda.between, labels)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from voxid.diarize.clustering.ahc import cluster_ahc
 from voxid.diarize.clustering.bayes import cluster_vbx
 from voxid.diarize.clustering.bounds import absorb_minor, fit_bounds
-from voxid.diarize.clustering.confidence import measure_confidence
+from voxid.diarize.clustering.confidence import (
+    EIGENGAP_WEIGHTS,
+    WEIGHTS,
+    Evidence,
+    measure_gap,
+    measure_stability,
+)
 from voxid.diarize.clustering.constraint import assign_apart
 from voxid.diarize.clustering.levels import find_items
 from voxid.diarize.clustering.means import cluster_by_means, refine_centroids
@@ -18,6 +25,8 @@ from voxid.diarize.clustering.spectral import cluster_nme_sc, cluster_spectral
 from voxid.diarize.clustering.voices import Clustering, Labels, Voices, cluster_means, renumber, unit_rows
 from voxid.diarize.options import CLUSTERINGS, SpeakerCount
 from voxid.plda import Plda
+
+_EIGENGAP = ("spectral", "nme-sc")
 
 
 def cluster(
@@ -51,8 +60,14 @@ def cluster(
     if voices.crowded or len(trusted) < len(voices):
         labels = assign_apart(voices, labels)
     labels = renumber(labels)
-    confidence = 1.0 if count.least == count.most else measure_confidence(task, labels[trusted], find_labels)
-    return Clustering(labels, int(labels.max()) + 1, confidence, options.method)
+
+    def confidence() -> float:
+        if count.least == count.most:
+            return 1.0
+        weights = EIGENGAP_WEIGHTS if options.method in _EIGENGAP else WEIGHTS
+        return weigh_evidence(task, labels[trusted]).confidence(weights)
+
+    return Clustering(labels, int(labels.max()) + 1, options.method, confidence)
 
 
 def make_task(voices: Voices, count: SpeakerCount, options: ClusterOptions, plda: Plda | None) -> Task:
@@ -69,6 +84,19 @@ def make_task(voices: Voices, count: SpeakerCount, options: ClusterOptions, plda
 def find_labels(task: Task) -> Labels:
     """Return (K,) labels 0..S-1 by the task's method, S within its bounds."""
     return fit_bounds(task, METHODS[task.options.method](task))
+
+
+def weigh_evidence(task: Task, labels: Labels) -> Evidence:
+    """Return what speaks for the number of speakers in ``labels`` (K,), -1 where a voice found no place."""
+    n_speakers = int(labels.max()) + 1
+    placed = labels >= 0
+    other = "ahc" if task.options.method in _EIGENGAP else "spectral"
+    second = replace(task, options=replace(task.options, method=other))
+    return Evidence(
+        gap=measure_gap(task.embeddings[placed], task.weights[placed], labels[placed], task.min_weight),
+        stability=measure_stability(task, n_speakers, find_labels),
+        disagreement=abs(int(find_labels(second).max()) + 1 - n_speakers),
+    )
 
 
 def cluster_k_means(task: Task) -> Labels:

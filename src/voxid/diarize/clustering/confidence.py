@@ -1,9 +1,24 @@
-"""How sure a number of speakers is."""
+"""How sure a number of speakers is.
+
+The confidence is an estimate of the probability that the number is exactly right. Three observations go into a
+logistic regression: how wide the gap between the next smaller and the next larger number is, how often half of the
+voices give the same number, and by how much a method of another kind differs (the eigengap of ``spectral`` against a
+threshold; ``ahc`` against an eigengap).
+
+It was fitted with the bundle ecapa-small on 200 conversations of 1 to 6 speakers put together from windows of 22
+held-out training speakers, some with noise added to the embeddings, and checked on 200 of 22 others. Mean squared
+error (Brier) .191, where the share of right numbers, said each time, gives .248; in its four quarters it said .03,
+.27, .59, .78 and the number was right in .14, .38, .46, .84 (``ahc``; ``spectral``: .220 against .241). So it tells
+likely numbers from unlikely ones, and is too low where it is low. It saw no real meeting, no overlap but mixed windows
+and no other bundle: there read it as an order, not as a rate. ``vbx``, ``k-means`` and the other AHCs use the
+weights of ``ahc``.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +33,35 @@ MOST_RESAMPLED = 500
 MOST_SPLIT = 400
 """Rows of a cluster at most that are looked at for a split."""
 
-WEIGHTS = (0.0, 1.0, 1.0)
+WEIGHTS = (0.68, 0.70, 0.35, -1.96)
+"""Constant, gap, stability and disagreement, for methods that stop at a threshold or by a model."""
+
+EIGENGAP_WEIGHTS = (-0.29, 0.67, 1.77, -0.11)
+"""The same for ``spectral`` and ``nme-sc``."""
+
+MOST_DISAGREEMENT = 3
 
 
-def measure_confidence(task: Task, labels: Labels, find_labels: Callable[[Task], Labels]) -> float:
-    placed = labels >= 0
-    gap = measure_gap(task.embeddings[placed], task.weights[placed], labels[placed], task.min_weight)
-    stability = measure_stability(task, int(labels.max()) + 1, find_labels)
-    constant, by_gap, by_stability = WEIGHTS
-    return 1.0 / (1.0 + float(np.exp(-(constant + by_gap * gap + by_stability * stability))))
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for and against a number of speakers.
+
+    Attributes:
+        gap: see :func:`measure_gap`; in mean cosine, more is surer.
+        stability: see :func:`measure_stability`; in [0, 1], more is surer.
+        disagreement: by how many speakers a method of another kind differs.
+    """
+
+    gap: float
+    stability: float
+    disagreement: int
+
+    def confidence(self, weights: tuple[float, float, float, float]) -> float:
+        """Return the probability that the number is right, in [0, 1]."""
+        constant, by_gap, by_stability, by_disagreement = weights
+        apart = min(self.disagreement, MOST_DISAGREEMENT)
+        odds = constant + by_gap * self.gap + by_stability * self.stability + by_disagreement * apart
+        return 1.0 / (1.0 + math.exp(-odds))
 
 
 def measure_stability(task: Task, n_speakers: int, find_labels: Callable[[Task], Labels]) -> float:
@@ -37,7 +72,7 @@ def measure_stability(task: Task, n_speakers: int, find_labels: Callable[[Task],
     rng = np.random.default_rng(task.options.seed)
     n_voices = len(task.embeddings)
     size = min(MOST_RESAMPLED, -(-n_voices // 2))
-    if size < task.least or task.options.resamples == 0:
+    if size < task.least:
         return 1.0
     same = 0
     for _ in range(task.options.resamples):

@@ -33,8 +33,7 @@ class ClusterOptions:
             the recording, between two Gaussians fitted to the similarities of all pairs.
         min_voice_s: voices with less clean speech do not shape the clusters and are only assigned to them.
         vbx: of the method ``vbx``; None takes the values for windows or for local voices, as the voices are.
-        resamples: how often half of the voices are clustered again for the confidence. 0 measures it by the gap
-            alone and saves most of the time.
+        resamples: how often half of the voices are clustered again when the confidence is measured.
         seed: of everything drawn.
     """
 
@@ -55,13 +54,16 @@ class ClusterOptions:
                 "option_invalid",
                 f"clustering is {self.method!r}; expected one of {', '.join(CLUSTERINGS)}; change it.",
             )
-        least = min(self.min_voice_s, self.min_cluster_s, self.min_cluster_share, self.resamples)
+        least = min(self.min_voice_s, self.min_cluster_s, self.min_cluster_share)
         sound = math.isfinite(self.min_voice_s + self.min_cluster_s + self.min_cluster_share) and least >= 0
-        if not sound or min(self.max_automatic_speakers, self.direct_windows) < 1:
-            raise InputError("option_invalid", f"found {self}; expected numbers of 0 or more; change it.")
+        if not sound or min(self.max_automatic_speakers, self.direct_windows, self.resamples) < 1:
+            raise InputError(
+                "option_invalid",
+                f"found {self}; expected counts of 1 or more and seconds of 0 or more; change it.",
+            )
 
     @classmethod
-    def of(cls, options: DiarizeOptions, threshold: float, resamples: int | None = None) -> ClusterOptions:
+    def of(cls, options: DiarizeOptions, threshold: float) -> ClusterOptions:
         """Return what ``options`` say; ``threshold``, the bundle's, goes to the methods it was set for."""
         tuned = options.clustering in _TUNED or options.ahc_threshold is not None
         return cls(
@@ -71,7 +73,6 @@ class ClusterOptions:
             min_cluster_share=options.min_cluster_share,
             max_automatic_speakers=options.max_automatic_speakers,
             direct_windows=options.direct_windows,
-            resamples=cls.resamples if resamples is None else resamples,
         )
 
     def check_plda(self, plda: Plda | None) -> None:
