@@ -21,7 +21,8 @@ from voxid.simulate.clips import listen, spans_of
 from voxid.simulate.composing import Score, compose
 from voxid.simulate.conversations import Simulator, write_conversation
 from voxid.simulate.distortions import Samples
-from voxid.simulate.libraries import FileLibrary, PackedLibrary, SpeakerFiles, pack_speech
+from voxid.simulate.libraries import FileLibrary, SpeakerFiles
+from voxid.simulate.packed import PackedLibrary, pack_speech
 from voxid.simulate.recipe import STYLES, Noise, Places, SimulationRecipe, load_simulation_recipe
 from voxid.simulate.rooms import draw_room, room_response
 from voxid.simulate.timing import timing_named

@@ -1,1 +1,1 @@
-"""Speech made worse on purpose: noise, telephone, codecs. For training speech and for measuring what they cost."""
+"""Conversations made of single-speaker speech, and speech made worse on purpose: rooms, noise, telephone, codecs."""
