@@ -54,6 +54,16 @@ def test_a_suggested_name_is_listed_once_and_never_applied() -> None:
     }
 
 
+def test_a_voice_cut_in_two_is_said_so() -> None:
+    """Enough evidence, but the name went to a likelier voice."""
+    twice = Turn(Segment(0, 1), "SPEAKER_00", suggestion=Suggestion("Anna", 5.0, 1.94))
+    (item,) = Timeline((twice,), 2.0).review()
+    assert item.reason == (
+        "SPEAKER_00 may be Anna: the LLR is 5.0, but another voice here is likelier, so it was not applied "
+        "(1 turn, 1.0 s of speech)."
+    )
+
+
 def test_what_was_reviewed_is_not_asked_again() -> None:
     """Neither the turn nor, once all of its turns are, the speaker's suggestion."""
     talk = Timeline(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,6 +59,23 @@ def test_one_person_names_one_cluster(gallery: Gallery, talk: tuple[np.ndarray, 
     timeline = diarize(talk, gallery=gallery, speakers=4)
     assert len(timeline.speakers) == 4
     assert sum(speaker == "Ada" for speaker in timeline.speakers) == 1
+
+
+def test_a_name_short_of_the_threshold_is_only_suggested(
+    gallery: Gallery, talk: tuple[np.ndarray, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a name to take far more evidence, Ada would be a suggestion to review; who did not consent is not one."""
+    strict = replace(gallery.bundle.profile("far_1pct"), threshold_llr=99.0, review_llr=-5.0)
+    monkeypatch.setattr(type(gallery.bundle), "profile", lambda bundle, name: strict)
+    timeline = diarize(talk, gallery=gallery, speakers=2)
+    assert timeline.speakers == ("SPEAKER_00", "SPEAKER_01")
+    suggested = {turn.speaker: turn.suggestion for turn in timeline.turns}
+    assert suggested["SPEAKER_01"] is not None
+    assert suggested["SPEAKER_01"].person == "Ada"
+    assert suggested["SPEAKER_01"].threshold_llr == 99.0
+    assert all(one is None or one.person != "Bruno" for one in suggested.values())
+    reasons = [item.reason for item in timeline.review() if item.speaker == "SPEAKER_01"]
+    assert reasons[0].startswith("SPEAKER_01 may be Ada: the LLR is ")
 
 
 def test_without_a_gallery_nobody_is_named(talk: tuple[np.ndarray, int]) -> None:

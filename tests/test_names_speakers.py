@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxid.diarize.naming import Name, assign_people, choose_voice_segments, label_turns
-from voxid.timeline import Segment
+from voxid.diarize.naming import Name, assign_people, choose_voice_segments, label_turns, suggest_people
+from voxid.timeline import Segment, Suggestion
 
 
 def candidates(*rows: dict[str, float]) -> list[list[Any]]:
@@ -58,6 +58,21 @@ def test_strangers_are_numbered_by_first_appearance() -> None:
     assert [turn.speaker for turn in labelled] == ["SPEAKER_00", "alice", "SPEAKER_00", "SPEAKER_01"]
     assert [turn.named for turn in labelled] == [False, True, False, False]
     assert [turn.llr for turn in labelled] == [None, 4.5, None, None]
+
+
+def test_the_best_of_the_review_band_is_suggested_and_never_named() -> None:
+    """Rows with a name get none; a row that lost its person to a likelier one is told of that person."""
+    rows = candidates({"alice": 5.0}, {"alice": 4.0, "bob": 1.0}, {"bob": 1.5, "cid": 1.2}, {})
+    names = assign_people(rows, 2.0)
+    assert names == {0: Name("alice", 5.0)}
+    suggested = suggest_people(rows, names, 2.0)
+    assert suggested == {1: Suggestion("alice", 4.0, 2.0), 2: Suggestion("bob", 1.5, 2.0)}
+    turns = [(Segment(i, i + 1), i) for i in range(4)]
+    labelled = label_turns(turns, suggested | names)
+    assert [turn.speaker for turn in labelled] == ["alice", "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]
+    assert [turn.named for turn in labelled] == [True, False, False, False]
+    assert [turn.suggestion for turn in labelled] == [None, suggested[1], suggested[2], None]
+    assert [turn.llr for turn in labelled] == [5.0, None, None, None]
 
 
 def test_a_person_called_speaker_00_is_not_mixed_with_a_stranger() -> None:

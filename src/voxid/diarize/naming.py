@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from voxid.backend import Quality
 from voxid.diarize.clustering import unit_rows
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError
-from voxid.timeline import Segment, Turn
+from voxid.timeline import Segment, Suggestion, Turn
 
 if TYPE_CHECKING:
     from voxid.bundle import Bundle
@@ -115,14 +115,30 @@ def assign_people(candidates: Sequence[Sequence[Candidate]], threshold_llr: floa
     }
 
 
+def suggest_people(
+    candidates: Sequence[Sequence[Candidate]], named: Collection[int], threshold_llr: float
+) -> dict[int, Suggestion]:
+    """Return the best candidate of each row without a name: a person to ask about, never a name.
+
+    Most lie under the threshold; one above it lost the person to another row, which may be the same voice cut in two.
+    """
+    return {
+        row: Suggestion(line[0].person, line[0].llr, threshold_llr)
+        for row, line in enumerate(candidates)
+        if line and row not in named
+    }
+
+
 def find_names(
     gallery: Gallery,
     waveform: Waveform,
     turns: Sequence[tuple[Segment, int]],
     embedder: Embedder,
     profile: str,
-) -> dict[int, Name]:
+) -> dict[int, Name | Suggestion]:
     """Return the names of the clusters that are people of the gallery with consent to be named.
+
+    A cluster whose best candidate lies in the review band of the profile comes with a suggestion instead.
 
     Raises:
         CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
@@ -138,24 +154,32 @@ def find_names(
         top=max(MIN_CANDIDATES, len(clusters)),  # fewer could hide the best one-to-one assignment
         bundle_id=embedder.bundle.id,
         qualities=qualities,
+        review=True,
     )
     threshold_llr = embedder.bundle.profile(profile).threshold_llr
-    return {clusters[row]: name for row, name in assign_people(candidates, threshold_llr).items()}
+    names = assign_people(candidates, threshold_llr)
+    found = suggest_people(candidates, names, threshold_llr) | names
+    return {clusters[row]: name for row, name in found.items()}
 
 
-def label_turns(turns: Sequence[tuple[Segment, int]], names: Mapping[int, Name]) -> tuple[Turn, ...]:
-    """Return turns with people's names, with their LLR, or SPEAKER_00, SPEAKER_01, .. by first appearance."""
+def label_turns(
+    turns: Sequence[tuple[Segment, int]], names: Mapping[int, Name | Suggestion]
+) -> tuple[Turn, ...]:
+    """Return turns with people's names, with their LLR, or SPEAKER_00, SPEAKER_01, .. by first appearance.
+
+    A suggestion is kept beside the label and never becomes it.
+    """
     strangers: dict[int, str] = {}
-    taken = {name.person for name in names.values()}
+    taken = {name.person for name in names.values() if isinstance(name, Name)}
     numbered = (f"SPEAKER_{number:02d}" for number in range(len(turns) + len(taken)))
     labels = (label for label in numbered if label not in taken)
     labelled: list[Turn] = []
     for segment, cluster in turns:
         name = names.get(cluster)
-        if name is not None:
+        if isinstance(name, Name):
             labelled.append(Turn(segment, name.person, named=True, llr=name.llr))
             continue
         if cluster not in strangers:
             strangers[cluster] = next(labels)
-        labelled.append(Turn(segment, strangers[cluster]))
+        labelled.append(Turn(segment, strangers[cluster], suggestion=name))
     return tuple(labelled)

@@ -221,6 +221,7 @@ class Gallery:
         top: int = 5,
         bundle_id: str | None = None,
         qualities: Sequence[Quality] | None = None,
+        review: bool = False,
     ) -> list[list[Candidate]]:
         """Return, for each embedding, the people it may be, best first; an empty list says unknown.
 
@@ -229,12 +230,15 @@ class Gallery:
             purpose: only people who consent to it are looked at.
             bundle_id: the bundle that made them, to be checked; None trusts the caller.
             qualities: K, of the speech behind each, which the LLR takes into account; None: not measured.
+            review: also people in the profile's review band, whom the caller must not take for found.
 
         Raises:
             InputError: purpose_unknown, profile_unknown, top_invalid, index_input_invalid.
             CompatibilityError: model_mismatch. StoreError: store_damaged.
         """
         limits = self.bundle.profile(profile)
+        if review and limits.review_llr is not None:
+            limits = replace(limits, threshold_llr=limits.review_llr)
         vectors = np.asarray(embeddings, dtype=np.float32)
         made_elsewhere = bundle_id is not None and bundle_id != self.bundle.id
         if made_elsewhere or vectors.ndim != 2 or (len(vectors) and vectors.shape[1] != self.bundle.dim):

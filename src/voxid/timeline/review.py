@@ -93,7 +93,9 @@ def _say_suggested(person: str, turns: Sequence[Turn]) -> str:
     found = max((turn.suggestion for turn in turns if turn.suggestion), key=lambda one: one.llr)
     spoken_s = sum(region.duration_s for region in merge_segments(turn.segment for turn in turns))
     count = f"{len(turns)} turn{'s' if len(turns) != 1 else ''}"
-    return (
-        f"{turns[0].speaker} may be {person}: the LLR is {found.llr:.1f}, a name needs "
-        f"{found.threshold_llr:.1f}, so it was not applied ({count}, {spoken_s:.1f} s of speech)."
+    why = (
+        f"the LLR is {found.llr:.1f}, a name needs {found.threshold_llr:.1f}"
+        if found.llr < found.threshold_llr
+        else f"the LLR is {found.llr:.1f}, but another voice here is likelier"
     )
+    return f"{turns[0].speaker} may be {person}: {why}, so it was not applied ({count}, {spoken_s:.1f} s of speech)."
