@@ -11,6 +11,10 @@ pytest.importorskip("torch", reason="needs the train extra: pip install 'voxid[t
 
 import torch
 
+from voxid.diarize.segmentation import Segmenter
+from voxid.errors import CompatibilityError, InputError
+from voxid.features import fbank
+from voxid.train.segmentation.export import export_segmenter
 from voxid.train.segmentation.loop import Chunk, stacked, train, validate
 from voxid.train.segmentation.network import SegmentationNetwork, Size
 from voxid.train.segmentation.powerset import Powerset, permuted_to, powerset_loss
@@ -34,9 +38,9 @@ class Tones:
 
 def recipe(steps: int, lr_to: float = 1e-3) -> SegmentationRecipe:
     return SegmentationRecipe(
+        task="segmentation",
         name="tiny",
         speech="none",
-        styles={},
         stages=(Part(steps, 3e-3, lr_to),),
         network=TINY,
         batch=8,
@@ -102,3 +106,29 @@ def test_resuming_gives_the_same_network_as_not_stopping(tmp_path: Path) -> None
     assert rows[0]["from_step"] == 10
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_an_exported_model_hears_what_the_network_hears(tmp_path: Path) -> None:
+    """The recording is longer than a chunk and no multiple of one; what lies beyond its end is silent."""
+    torch.manual_seed(0)
+    network = SegmentationNetwork(TINY).eval()
+    segmenter = export_segmenter(network, tmp_path / "model", {"name": "tiny"})
+    samples = 0.1 * np.random.default_rng(0).standard_normal(16_000 * 17).astype(np.float32)
+    activity = segmenter.segment(samples)
+    assert activity.start_frames.tolist() == [0, 500, 1000]
+    assert activity.n_frames == 1698
+    features = fbank(samples)
+    with torch.inference_mode():
+        expected = network.activity(torch.from_numpy(features[None, 500:1500]))[0].numpy()
+    np.testing.assert_allclose(activity.probability[1].astype(np.float32), expected, atol=2e-3)
+    assert (activity.probability[2, 349:] == 0).all()
+
+
+def test_a_changed_model_is_refused(tmp_path: Path) -> None:
+    export_segmenter(SegmentationNetwork(TINY), tmp_path / "model", {"name": "tiny"})
+    graph = tmp_path / "model" / "model.onnx"
+    graph.write_bytes(graph.read_bytes() + b" ")
+    with pytest.raises(CompatibilityError, match="not the file its card was written for"):
+        Segmenter.load(tmp_path / "model")
+    with pytest.raises(InputError, match="there is no segmentation model"):
+        Segmenter.load(tmp_path / "nowhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,9 @@ from voxid.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from voxid.bundle import Bundle
+    from voxid.diarize.segmentation import Segmenter
 
 
 @command
@@ -39,7 +43,7 @@ def train(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train an embedding network by a recipe and export it as a bundle (needs the train extra).
+    """Train a network by a recipe and export it (needs the train extra): embeddings as a bundle, or segmentation.
 
     An interrupted run goes on where it was when it is started again. Several GPUs or machines share a run under
     torchrun --nproc-per-node N -m voxid train RECIPE.
@@ -49,26 +53,71 @@ def train(
         voxid train recipes/ecapa-small.yaml --corpora ../corpora
     """
     require_torch()
-    from voxid.train import load_recipe, run
+    from voxid.train.segmentation.recipe import is_segmentation_recipe
 
-    plan = load_recipe(recipe)
-    folder = out or work / plan.name / "bundle"
+    where = _Places(recipe, corpora, work, out, teacher, resume=not fresh)
     with bars(as_json) as bar:
-        bundle = run(
-            recipe,
-            corpora,
-            work=work,
-            out=folder,
-            teacher=teacher,
-            resume=not fresh,
-            on_pack=part_reporter(bar, "packing"),
-            on_row=row_reporter(bar, plan.total_steps),
-            on_fit=part_reporter(bar, "fitting the back-end:"),
+        made, folder = (
+            _train_segmenter(where, bar) if is_segmentation_recipe(recipe) else _train_bundle(where, bar)
         )
     if as_json:
-        print_json({"id": bundle.id, "path": str(folder), "card": bundle.card})
+        print_json({"id": made.id, "path": str(folder), "card": made.card})
     else:
-        results().print(f"{bundle.id} is in {folder}", markup=False, style="green")
+        results().print(f"{made.id} is in {folder}", markup=False, style="green")
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a run finds and leaves things."""
+
+    recipe: Path
+    corpora: Path
+    work: Path
+    out: Path | None
+    teacher: Path | None
+    resume: bool
+
+    def folder(self, name: str) -> Path:
+        """Return where the model goes."""
+        return self.out or self.work / name / "bundle"
+
+
+def _train_bundle(where: _Places, bar: Progress) -> tuple[Bundle, Path]:
+    from voxid.train import load_recipe, run
+
+    plan = load_recipe(where.recipe)
+    folder = where.folder(plan.name)
+    bundle = run(
+        where.recipe,
+        where.corpora,
+        work=where.work,
+        out=folder,
+        teacher=where.teacher,
+        resume=where.resume,
+        on_pack=part_reporter(bar, "packing"),
+        on_row=row_reporter(bar, plan.total_steps),
+        on_fit=part_reporter(bar, "fitting the back-end:"),
+    )
+    return bundle, folder
+
+
+def _train_segmenter(where: _Places, bar: Progress) -> tuple[Segmenter, Path]:
+    from voxid.train.segmentation.recipe import load_segmentation_recipe
+    from voxid.train.segmentation.run import run_segmentation
+
+    plan = load_segmentation_recipe(where.recipe)
+    folder = where.folder(plan.name)
+    segmenter = run_segmentation(
+        where.recipe,
+        where.corpora,
+        work=where.work,
+        out=folder,
+        teacher=where.teacher,
+        resume=where.resume,
+        on_pack=part_reporter(bar, "packing"),
+        on_row=row_reporter(bar, plan.total_steps),
+    )
+    return segmenter, folder
 
 
 def require_torch() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from voxid.errors import ConfigError
+from voxid.train.recipe import build, read_yaml
 from voxid.train.segmentation.network import Size
 
 
@@ -22,9 +25,9 @@ class SegmentationRecipe:
     """A whole run.
 
     Args:
+        task: ``segmentation``, by which ``voxid train`` knows what kind of recipe it reads.
         name: of the model.
         speech: embedding recipe beside this one whose corpora and people are used; those it holds out stay out.
-        styles: how often each kind of conversation is drawn, by its name in :mod:`voxid.simulate`.
         stages: the schedule.
         network: width and depth.
         batch: chunks of ten seconds per step.
@@ -33,9 +36,9 @@ class SegmentationRecipe:
         optimizer: ``muon`` or ``adamw``.
     """
 
+    task: str
     name: str
     speech: str
-    styles: dict[str, float]
     stages: tuple[Part, ...]
     network: Size = field(default_factory=Size)
     seed: int = 29
@@ -51,3 +54,24 @@ class SegmentationRecipe:
     def total_steps(self) -> int:
         """Steps over all stages."""
         return sum(stage.steps for stage in self.stages)
+
+
+TASK = "segmentation"
+
+
+def is_segmentation_recipe(path: str | Path) -> bool:
+    """Return whether a YAML file says ``task: segmentation``."""
+    raw = read_yaml(path)
+    return isinstance(raw, dict) and raw.get("task") == TASK
+
+
+def load_segmentation_recipe(path: str | Path) -> SegmentationRecipe:
+    """Return the recipe in a YAML file.
+
+    Raises:
+        ConfigError: ``recipe_missing``, ``recipe_invalid``; the sentence names the key.
+    """
+    recipe = build(SegmentationRecipe, read_yaml(path), str(path))
+    if not isinstance(recipe, SegmentationRecipe) or recipe.task != TASK or recipe.total_steps <= 0:
+        raise ConfigError("recipe_invalid", f"{path} needs task: {TASK} and a stage with steps above 0.")
+    return recipe

@@ -1,0 +1,121 @@
+"""The middle of the pipeline on the segmentation network: chunks -> local voices -> speakers -> overlapping turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import Waveform
+from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
+from voxid.diarize.local import LocalVoices, embed_voices, find_voices
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.segmentation import LocalActivity
+from voxid.diarize.stitching import DrawnTurn, decide, draw, stitch
+from voxid.embedding import Embedder
+from voxid.errors import InputError
+
+_CLEAR_S: Final = 1.0  # a voice of a chunk heard for less may be a mistake of the network
+
+
+@dataclass(frozen=True, eq=False)
+class HeardVoices:
+    """A recording after the costly part: clustering it again, with another count, takes a moment.
+
+    Attributes:
+        activity: who is heard in each chunk.
+        found: those voices.
+        voices: with their embeddings.
+        duration_s: of the recording.
+    """
+
+    activity: LocalActivity
+    found: LocalVoices
+    voices: Voices
+    duration_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnTurns:
+    """Turns, which may overlap, and how the speakers in them were found."""
+
+    turns: list[DrawnTurn]
+    clustering: Clustering
+
+
+def hear(
+    waveform: Waveform,
+    activity: LocalActivity,
+    embedder: Embedder,
+    progress: Callable[[float], None] | None = None,
+) -> HeardVoices:
+    """Return the local voices of a recording with their embeddings.
+
+    Raises:
+        InputError: ``no_speech``.
+    """
+    found = find_voices(activity)
+    if len(found) == 0:
+        raise InputError(
+            "no_speech",
+            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
+            "one voice; check the channel and the level.",
+        )
+    voices = embed_voices(waveform.samples, activity, found, embedder, progress=progress)
+    return HeardVoices(activity, found, voices, waveform.duration_s)
+
+
+def join(heard: HeardVoices, embedder: Embedder, count: SpeakerCount, options: DiarizeOptions) -> DrawnTurns:
+    """Return the turns of numbered speakers.
+
+    Raises:
+        InputError: ``speaker_count_invalid``.
+        CompatibilityError: ``plda_missing``.
+    """
+    chosen = ClusterOptions.of(options, options.threshold_for(embedder.bundle))
+    clustering = cluster(heard.voices, at_least_heard(heard, count), chosen, embedder.bundle.plda)
+    whole = stitch(heard.activity, heard.found, clustering.labels)
+    turns = draw(decide(whole), whole, heard.duration_s, options.max_gap_s, _shortest(options))
+    return DrawnTurns(_by_first_turn(turns), clustering)
+
+
+def at_least_heard(heard: HeardVoices, count: SpeakerCount) -> SpeakerCount:
+    """Return the bounds with at least as many speakers as one chunk has voices of a second or more each."""
+    clear = heard.found.chunk[heard.found.spoken_s >= _CLEAR_S]
+    most_at_once = int(np.bincount(clear).max()) if clear.size else 1
+    least = max(count.least, most_at_once)
+    return SpeakerCount(least if count.most is None else min(least, count.most), count.most)
+
+
+def _shortest(options: DiarizeOptions) -> float:
+    return min(options.min_turn_s, 0.1)
+
+
+def _by_first_turn(turns: list[DrawnTurn]) -> list[DrawnTurn]:
+    """Return the turns with speakers numbered by first appearance; who has no turn left has no number."""
+    number: dict[int, int] = {}
+    for turn in turns:
+        number.setdefault(turn.speaker, len(number))
+    return [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
+
+
+def oracle_activity(
+    truth: NDArray[np.bool_], chunk_frames: int = 1_000, hop_frames: int = 500, voices: int = 4
+) -> LocalActivity:
+    """Return what a network that never errs would hear, to measure everything else by itself.
+
+    Args:
+        truth: (T, R) who of R people is heard in each frame of 10 ms. Of more than ``voices`` in a chunk those who
+            speak most are heard.
+    """
+    n_frames = len(truth)
+    starts = np.arange(0, max(1, n_frames - chunk_frames + hop_frames), hop_frames, dtype=np.int64)
+    probability = np.zeros((len(starts), chunk_frames // 2, voices), np.float16)
+    for row, start in enumerate(starts.tolist()):
+        part = truth[start : start + chunk_frames : 2]
+        most = np.argsort(-part.sum(axis=0), kind="stable")[:voices]
+        probability[row, : len(part), : most.size] = part[:, most]
+    return LocalActivity(probability, starts, n_frames)
