@@ -22,7 +22,8 @@ def simulate(
     speech: Annotated[
         Path,
         typer.Argument(
-            metavar="SPEECH", help="A folder with one folder per speaker, or a list of speaker<TAB>path."
+            metavar="SPEECH",
+            help="A folder with one folder per speaker, or a list of lines: speaker, tab, path.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where audio, RTTM and UEM go.")],
