@@ -5,8 +5,8 @@
 The people are half of the speakers that ``voxid.train.shards.split`` holds out for recipes/ecapa-base.yaml, and
 evaluation-only people. FOLDER gets ``telephone``, ``meeting`` and ``broadcast`` with audio, RTTM and UEM;
 ``people/NAME`` with recordings of each that no conversation uses, to enroll them; and ``benchmark.json``. It is for
-measuring only: nothing is tuned, chosen or trained on it. ``--tuning`` makes a set of the same kind of the other half of the held-out
-speakers, to tune on.
+measuring only: nothing is tuned, chosen or trained on it. ``--tuning`` makes a set of the same kind
+of the other half of the held-out speakers, to tune on.
 """
 
 from __future__ import annotations
