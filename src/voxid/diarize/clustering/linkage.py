@@ -123,7 +123,7 @@ def _link_chain(
             chain.append(int(np.argmax(alive)))
         while True:
             row = similarity[chain[-1]]
-            nearest = int(np.argmax(row))
+            nearest = int(row.argmax())
             if len(chain) > 1 and row[chain[-2]] >= row[nearest]:
                 break
             chain.append(nearest)
