@@ -21,6 +21,7 @@ from voxid.simulate.clips import listen, spans_of
 from voxid.simulate.composing import Score, compose
 from voxid.simulate.conversations import Simulator, write_conversation
 from voxid.simulate.distortions import Samples
+from voxid.simulate.fitting import draw_timeline, measure_talk
 from voxid.simulate.libraries import FileLibrary, SpeakerFiles
 from voxid.simulate.packed import PackedLibrary, pack_speech
 from voxid.simulate.recipe import STYLES, Noise, Places, SimulationRecipe, load_simulation_recipe
@@ -206,6 +207,21 @@ def test_speech_is_heard_once_before_it_is_heard_twice(library: FileLibrary) -> 
         for f in range(p.first, p.first + p.length)
     ]
     assert len(pieces) == len(set(pieces))
+
+
+@pytest.mark.parametrize("name", ["ami", "voxconverse"])
+def test_speech_keeps_the_timing_it_is_given(library: FileLibrary, name: str) -> None:
+    """Talk made of real recordings overlaps and changes hands as talk drawn without any."""
+    rng = np.random.default_rng(6)
+    voices = [library.open_voice(number, rng, 1e9) for number in range(4)]
+    scores = [compose(timing_named(name), voices, 180_000, rng) for _ in range(4)]
+    found = measure_talk(score.timeline(1800.0, "x", [0.0] * 4) for score in scores)
+    drawn = measure_talk(draw_timeline(timing_named(name), 4, 1800.0, seed) for seed in range(8))
+    assert found.overlap_share == pytest.approx(drawn.overlap_share, abs=0.03)
+    assert found.speech_share == pytest.approx(drawn.speech_share, abs=0.04)
+    assert found.changes_per_minute == pytest.approx(drawn.changes_per_minute, rel=0.2)
+    assert found.offset_s[1:4] == pytest.approx(drawn.offset_s[1:4], abs=0.2)
+    assert found.stretch_s[1:4] == pytest.approx(drawn.stretch_s[1:4], rel=0.25)
 
 
 def test_everybody_asked_for_is_heard(library: FileLibrary) -> None:
