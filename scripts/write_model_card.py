@@ -17,26 +17,57 @@ PERCENT = ("eer",)
 
 
 def training_section(bundle: Bundle) -> list[str]:
-    """Return the table of the training speech."""
-    corpora = bundle.card["training"]["corpora"]
+    """Return the table of the training speech, and what was made of it."""
+    facts = bundle.card["training"]
+    corpora = facts["corpora"]
     rows = [
         f"| {c['name']} | [{c['repository'].split('/', 3)[-1]}]({c['repository']}) "
         f"@{c['commit'][:10]} | {c['speakers']:,} "
-        f"| {c['utterances']:,} | {c['hours']:.2f} | {c['licence']} |"
+        f"| {c['utterances']:,} | {c.get('unlabelled_utterances', 0):,} | {c['hours']:.2f} | {c['licence']} |"
         for c in corpora
     ]
-    total = f"{sum(c['utterances'] for c in corpora):,} | {sum(c['hours'] for c in corpora):.2f}"
+    speakers, utterances, unlabelled = (
+        sum(c.get(name, 0) for c in corpora) for name in ("speakers", "utterances", "unlabelled_utterances")
+    )
+    total = f"{speakers:,} | {utterances:,} | {unlabelled:,} | {sum(c['hours'] for c in corpora):.2f}"
     return [
         "## Training speech",
-        "| corpus | repository | speakers | utterances | hours | licence |",
-        "|---|---|--:|--:|--:|---|",
+        "| corpus | repository | speakers | utterances | of these without speaker | hours | licence |",
+        "|---|---|--:|--:|--:|--:|---|",
         *rows,
-        f"| all | | | {total} | |",
+        f"| all | | {total} | |",
         "",
-        "Trimmed, without duplicates, at most 90 s a person; each utterance also at .9 and 1.1 times "
-        "the speed as further "
-        "classes, and each of these once more through simulated rooms, noise, babble, telephone, "
-        "microphones and codecs.",
+        "Trimmed, without duplicates, at most 90 s a person. " + copies_sentence(facts),
+        *teacher_paragraph(facts),
+    ]
+
+
+def copies_sentence(facts: dict[str, Any]) -> str:
+    """Return how voices were altered to make further ones."""
+    copies = facts.get("copies", [{"speed": 1.0}, {"speed": 0.9}, {"speed": 1.1}])
+    altered = {
+        "speed": [c["speed"] for c in copies if c.get("speed", 1.0) != 1.0],
+        "formants": [c["formant"] for c in copies if c.get("formant", 1.0) != 1.0],
+    }
+    ways = " and ".join(f"{name} times {', '.join(map(str, by))}" for name, by in altered.items() if by)
+    share = facts.get("augmented_share", 1.0)
+    often = "each of these" if share == 1.0 else f"{share:.0%} of these"
+    return (
+        f"Each labelled voice also with {ways}, as further classes; {often} once more through simulated rooms, noise, "
+        "babble, telephone, microphones and codecs."
+    )
+
+
+def teacher_paragraph(facts: dict[str, Any]) -> list[str]:
+    """Return which public model was learnt from, if any."""
+    teacher = facts.get("teacher", {})
+    if not teacher.get("name"):
+        return []
+    return [
+        "",
+        f"All of it, with or without speaker, was also learnt from by distillation of a public d-vector model "
+        f"({teacher['name']}, Apache-2.0, SHA-256 {teacher['sha256'][:16]}...), centred by corpus. That model was "
+        "trained by its authors on LibriSpeech, VoxCeleb1 and VoxCeleb2; none of that speech is used here.",
     ]
 
 
@@ -230,7 +261,8 @@ def page(bundle: Bundle, reports: list[dict[str, Any]]) -> str:
         f"**Not for:** {card['unfit_for']}",
         "",
         "The recipe (`recipe.yaml`) and the log of the run (`log.jsonl`) lie beside this page; "
-        "`voxid train recipes/ecapa-small.yaml --corpora FOLDER` repeats it.",
+        f"`voxid train recipes/{card['training']['recipe']}.yaml --corpora FOLDER"
+        f"{' --teacher FILE' if card['training'].get('teacher', {}).get('name') else ''}` repeats it.",
         "",
         *training_section(bundle),
         "",

@@ -155,20 +155,31 @@ def export_bundle(
 
 
 def _training_facts(recipe: Recipe, training: Shard) -> dict[str, Any]:
-    """Return what the card says of the training speech: licence, speakers and hours per corpus."""
+    """Return what the card says of the training speech: licence, speakers and hours per corpus, copies, teacher."""
     plain = (training.copy == 0) & ~training.augmented
     corpora = []
     for entry in recipe.data.corpora:
         rows = plain & (training.corpus == entry.name)
+        known = rows & training.labelled
         corpora.append(
             {
                 "name": entry.name,
                 "repository": entry.repository,
                 "commit": entry.commit,
                 "licence": entry.licence,
-                "speakers": int(np.unique(training.speaker[rows]).size),
+                "speakers": int(np.unique(training.speaker[known]).size),
                 "utterances": int(rows.sum()),
+                "unlabelled_utterances": int((rows & ~training.labelled).sum()),
                 "hours": round(float(training.frames[rows].sum()) / 360_000, 2),
             }
         )
-    return {"recipe": recipe.name, "seed": recipe.seed, "steps": recipe.total_steps, "corpora": corpora}
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "steps": recipe.total_steps,
+        "crops": sum(stage.steps * stage.batch for stage in recipe.stages),
+        "copies": [asdict(copy) for copy in recipe.data.copies],
+        "augmented_share": recipe.data.augmented_share,
+        "teacher": asdict(recipe.data.teacher),
+        "corpora": corpora,
+    }
