@@ -1,10 +1,10 @@
 """Networks on equal terms: the same speech, batches, steps and seed; parameters, work, speed and error of each.
 
-    python bench/architectures.py --recipe recipes/comparison.yaml --corpora DIR --work runs --out bench/results
+    python bench/architectures.py --recipe recipes/ecapa-base.yaml --corpora DIR --work runs --out bench/results
 
-Trains every network of ``NETWORKS`` by the recipe (its own ``network`` entry is replaced), some minutes each, resuming
-where it was interrupted, and writes ``architectures.json``. The errors are those of a short run: they rank networks at
-this budget, and say nothing about where each would end.
+Trains every network of ``NETWORKS`` on the recipe's speech, by its losses and optimizer, for ``--steps`` steps, some
+minutes each, resuming where it was interrupted, and writes ``architectures.json``. The errors are those of a short run:
+they rank networks at this budget, and say nothing about where each would end.
 """
 
 from __future__ import annotations
@@ -23,18 +23,37 @@ from voxid.train.export import export_bundle
 from voxid.train.footprint import measure_speed
 from voxid.train.loop import train
 from voxid.train.networks import EmbeddingNetwork, build_network
-from voxid.train.recipe import Network, Recipe, load_recipe
+from voxid.train.recipe import Network, Recipe, Stage, load_recipe
 from voxid.train.shards import Shard, prepare
 from voxid.train.validation import validate
 
 NETWORKS = (
     Network("xvector", channels=384, aggregation=1024),
     Network("ecapa", channels=256, aggregation=768),
-    Network("ecapa", channels=384, aggregation=1152),
-    Network("ecapa", channels=384, aggregation=1152, stride=4),
+    Network("ecapa", channels=320, aggregation=960, stride=4),
     Network("resnet", channels=12, aggregation=512),
     Network("redim", channels=8, aggregation=768),
 )
+
+
+BATCH = 64
+CROP_S = 1.6
+
+
+def shortened(recipe: Recipe, steps: int) -> Recipe:
+    """Return the recipe with one stage of ``steps`` steps and nothing compiled, since every network would be anew."""
+    longest = recipe.stages[0]
+    stage = Stage(
+        steps, CROP_S, BATCH, 1e-3, 3e-5, 0.0, 0.1, distort=longest.distort, distill=longest.distill
+    )
+    return replace(
+        recipe,
+        name="comparison",
+        stages=(stage,),
+        compile=False,
+        validate_every_steps=steps,
+        checkpoint_every_steps=100,
+    )
 
 
 def multiply_adds(network: EmbeddingNetwork, speech_s: float) -> int:
@@ -101,7 +120,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Parse the command line, train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", required=True, type=Path, help="a recipe with a short schedule")
+    parser.add_argument("--recipe", required=True, type=Path, help="whose speech and losses are used")
+    parser.add_argument("--steps", type=int, default=400, help=f"of {BATCH} crops of {CROP_S:g} s each")
     parser.add_argument("--corpora", required=True, type=Path, help="one folder per corpus of the recipe")
     parser.add_argument(
         "--teacher", type=Path, help="the recipe's teacher, where speech is still to be packed"
@@ -109,7 +129,7 @@ def main() -> None:
     parser.add_argument("--work", required=True, type=Path, help="packed speech and checkpoints; kept")
     parser.add_argument("--out", required=True, type=Path, help="folder for architectures.json")
     arguments = parser.parse_args()
-    recipe = load_recipe(arguments.recipe)
+    recipe = shortened(load_recipe(arguments.recipe), arguments.steps)
     training, held_out = prepare(
         recipe, arguments.corpora, arguments.work / "packed", lambda *_: None, arguments.teacher
     )
