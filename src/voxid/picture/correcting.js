@@ -146,7 +146,7 @@
     given.src = URL.createObjectURL(file);
     viewer.give(given);
     const note = byId("given");
-    note.textContent = "Playing " + file.name + ".";
+    note.textContent = "Playing " + file.name + "; whether it is the recording of this page was not checked.";
     if (!data.audio_sha256 || !window.crypto || !crypto.subtle || file.size > 1 << 29) return;
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
     const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
