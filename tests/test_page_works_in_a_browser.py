@@ -106,7 +106,7 @@ def test_space_plays_and_pauses(page: Browser) -> None:
     """Wherever the focus is but in a text field or on another button; Enter on a turn plays from it."""
     page.press(" ")
     page.until("!document.getElementById('sound').paused")
-    assert page.run("document.getElementById('play').getAttribute('aria-label')") == "Pause"
+    page.until("document.getElementById('play').getAttribute('aria-label') === 'Pause'")
     page.press(" ")
     page.until("document.getElementById('sound').paused")
     page.press("ArrowRight", "ArrowRight", " ")
