@@ -99,15 +99,19 @@ class Talk:
         speaker = self._next_speaker(before.speaker)
         free = self._free_from(speaker)
         early = self.rng.random() < self.timing.early_share
-        start, wanted = before.end, 0
+        start, offset = before.end, 0
         for _ in range(_TRIES):
-            wanted = self._frames("after_change_s")
             offset = round(self.timing.draw_offset(early, self.rng) * FRAMES_PER_S)
             start = before.end + offset
-            # An early start must lie in the other's stretch and reach over its end, or it would not take the floor.
-            if not early or (before.start < start and free <= start and -offset < wanted):
+            if not early or (before.start < start and free <= start):
                 break
-            start = before.end
+            start, offset = before.end, 0
+        # Whoever starts early must speak on after the other's end, or they would not take the floor.
+        wanted = self._frames("after_change_s")
+        for _ in range(_TRIES):
+            if wanted > -offset:
+                break
+            wanted = self._frames("after_change_s")
         self._before = before.speaker
         self._take_floor(speaker, max(start, free), wanted, not_before=before.end)
 
