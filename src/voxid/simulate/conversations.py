@@ -133,13 +133,14 @@ class Simulator:
         )
 
     def _pools(self, n_speakers: int, rng: np.random.Generator) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
-        """Return from whom to choose, first choice first: one group at times, then everybody."""
+        """Return from whom to choose, first choice first: one group at times (by size), then everybody."""
         groups = np.asarray(self.library.groups)
         everybody = np.arange(groups.size)
         one_group = rng.random() < self.recipe.one_group_share
         members = {name: everybody[groups == name] for name in sorted(set(groups.tolist()))}
         able = [pool for pool in members.values() if pool.size >= n_speakers]
-        order = rng.permutation(len(able))
+        sizes = np.array([pool.size for pool in able], np.float64)
+        order = rng.choice(len(able), len(able), replace=False, p=sizes / sizes.sum()) if able else ()
         return [*([able[i] for i in order] if one_group else []), everybody]
 
 
