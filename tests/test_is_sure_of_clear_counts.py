@@ -39,11 +39,10 @@ def test_a_count_that_was_given_is_certain() -> None:
 
 
 def test_every_observation_pulls_the_right_way() -> None:
-    weights = (0.0, 1.0, 1.0, -1.0)
-    base = Evidence(0.3, 0.5, 1).confidence(weights)
-    assert Evidence(0.5, 0.5, 1).confidence(weights) > base
-    assert Evidence(0.3, 0.9, 1).confidence(weights) > base
-    assert Evidence(0.3, 0.5, 0).confidence(weights) > base
+    base = Evidence(0.3, 0.5, 1).confidence
+    assert Evidence(0.5, 0.5, 1).confidence > base
+    assert Evidence(0.3, 0.9, 1).confidence > base
+    assert Evidence(0.3, 0.5, 0).confidence > base
 
 
 def test_the_gap_closes_as_voices_blur() -> None:

@@ -11,8 +11,6 @@ from voxid.diarize.clustering.ahc import cluster_ahc
 from voxid.diarize.clustering.bayes import cluster_vbx
 from voxid.diarize.clustering.bounds import absorb_minor, fit_bounds
 from voxid.diarize.clustering.confidence import (
-    EIGENGAP_WEIGHTS,
-    WEIGHTS,
     Evidence,
     measure_gap,
     measure_stability,
@@ -25,8 +23,6 @@ from voxid.diarize.clustering.spectral import cluster_nme_sc, cluster_spectral
 from voxid.diarize.clustering.voices import Clustering, Labels, Voices, cluster_means, renumber, unit_rows
 from voxid.diarize.options import CLUSTERINGS, SpeakerCount
 from voxid.plda import Plda
-
-_EIGENGAP = ("spectral", "nme-sc")
 
 
 def cluster(
@@ -62,10 +58,7 @@ def cluster(
     labels = renumber(labels)
 
     def confidence() -> float:
-        if count.least == count.most:
-            return 1.0
-        weights = EIGENGAP_WEIGHTS if options.method in _EIGENGAP else WEIGHTS
-        return weigh_evidence(task, labels[trusted]).confidence(weights)
+        return 1.0 if count.least == count.most else weigh_evidence(task, labels[trusted]).confidence
 
     return Clustering(labels, int(labels.max()) + 1, options.method, confidence)
 
@@ -90,7 +83,7 @@ def weigh_evidence(task: Task, labels: Labels) -> Evidence:
     """Return what speaks for the number of speakers in ``labels`` (K,), -1 where a voice found no place."""
     n_speakers = int(labels.max()) + 1
     placed = labels >= 0
-    other = "ahc" if task.options.method in _EIGENGAP else "spectral"
+    other = "ahc" if task.options.method in ("spectral", "nme-sc") else "spectral"
     second = replace(task, options=replace(task.options, method=other))
     return Evidence(
         gap=measure_gap(task.embeddings[placed], task.weights[placed], labels[placed], task.min_weight),
