@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -193,3 +195,10 @@ def test_rejects_an_unknown_method() -> None:
     ) as caught:
         ClusterOptions("dbscan")
     assert caught.value.code == "option_invalid"
+
+
+def test_every_name_is_documented_with_a_source() -> None:
+    """The page has a row for each name, and each method's docstring says where it comes from."""
+    page = (Path(__file__).parents[1] / "docs" / "clustering.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in CLUSTERINGS)
+    assert all("Source:" in (method.__doc__ or "") for method in METHODS.values())
