@@ -1,6 +1,6 @@
 """Trial lists of the training corpora's held-out speakers, in the layout of the other lists.
 
-    python bench/held_out.py --recipe recipes/ecapa-small.yaml --corpora DIR --out LISTS
+    python bench/held_out.py --recipe recipes/ecapa-base.yaml --corpora DIR --out LISTS
 
 One folder per corpus with enough held-out speakers: ``trials.txt`` (one utterance against one), ``enrol3.txt`` and
 ``trials3.txt`` (three enrolled), and the audio as 16 kHz FLAC. People recorded on several occasions give only

@@ -1,7 +1,7 @@
 """Verification and identification on real speech, clean and degraded, beside another public model, by one scorer.
 
     python bench/verification.py --lists ../shared/eval/verification --noise ../shared/eval/noise \\
-        --bundle src/voxid/bundles/ecapa-small --bundle OTHER --out bench/results/verification
+        --bundle src/voxid/bundles/ecapa-base --bundle OTHER --out bench/results/verification
 
 Every folder of ``--lists`` with a ``trials.txt`` is measured on it (one utterance against one) and, where they exist,
 on ``trials3.txt`` with ``enrol3.txt`` (enrolment by three utterances, and identification), as recorded and under every

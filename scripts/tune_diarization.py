@@ -145,7 +145,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    recipe = Path(__file__).parents[1] / "recipes" / "ecapa-small.yaml"
+    recipe = Path(__file__).parents[1] / "recipes" / "ecapa-base.yaml"
     parser.add_argument("--corpora", type=Path, required=True, help="folder of the clones the recipe names")
     parser.add_argument(
         "--timing", type=Path, required=True, help="folder with ami_only_words, voxconverse_dev"

@@ -1,6 +1,6 @@
 """Write a bundle's README from its card and from what the benches measured: no number is typed by hand.
 
-    python scripts/write_model_card.py src/voxid/bundles/ecapa-small \
+    python scripts/write_model_card.py src/voxid/bundles/ecapa-base \
         --verification bench/results/verification/report.json
 """
 

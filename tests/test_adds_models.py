@@ -259,10 +259,10 @@ def test_nobody_is_judged_before_calibration(tmp_path: Path) -> None:
 def test_an_added_model_is_found_by_its_name(tmp_path: Path, shelf: Path) -> None:
     added = add(fbank_graph(tmp_path / "x.onnx"), name="mine")
     assert find_bundle("mine").id == added.bundle.id
-    assert find_bundle(None).id == find_bundle("ecapa-small").id == default_bundle().id
+    assert find_bundle(None).id == find_bundle("ecapa-base").id == default_bundle().id
     assert added_bundles() == [shelf / "mine"]
     with pytest.raises(
-        InputError, match="no model 'yours' and no such folder; there are ecapa-small"
+        InputError, match="no model 'yours' and no such folder; there are ecapa-base"
     ) as caught:
         find_bundle("yours")
     assert caught.value.code == "bundle_missing"
@@ -283,7 +283,7 @@ def test_a_folder_of_a_models_name_must_be_written_as_a_folder(
 def test_names_are_not_taken_twice(tmp_path: Path) -> None:
     path = fbank_graph(tmp_path / "x.onnx")
     add(path)
-    for name in ("x", "ecapa-small"):
+    for name in ("x", "ecapa-base"):
         with pytest.raises(
             InputError, match=f"a model named '{name}' already; give another --name"
         ) as caught:
@@ -310,8 +310,8 @@ def test_removing(tmp_path: Path, shelf: Path) -> None:
     assert list(shelf.iterdir()) == []
     with pytest.raises(InputError, match="no model 'x' was added"):
         remove("x")
-    with pytest.raises(InputError, match="ecapa-small is part of voxid") as caught:
-        remove("ecapa-small")
+    with pytest.raises(InputError, match="ecapa-base is part of voxid") as caught:
+        remove("ecapa-base")
     assert caught.value.code == "model_shipped"
 
 
@@ -342,7 +342,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (told["name"], told["dim"], told["calibrated"], len(told["assumed"])) == ("voice", DIM, False, 2)
     assert main(["models", "list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
-    assert rows["ecapa-small"]["default"]
+    assert rows["ecapa-base"]["default"]
     assert (rows["voice"]["from"], rows["voice"]["calibrated"]) == ("added", False)
     assert main(["models", "verify", "voice", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == told["id"]
@@ -362,7 +362,7 @@ def test_a_damaged_model_is_listed_as_unusable(
     assert main(["models", "list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert rows["x"]["error"] == "bundle_hash_mismatch"
-    assert rows["ecapa-small"]["default"]
+    assert rows["ecapa-base"]["default"]
 
 
 def test_what_an_interrupted_run_left_is_no_model(tmp_path: Path, shelf: Path) -> None:

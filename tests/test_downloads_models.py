@@ -203,8 +203,8 @@ def test_nothing_is_asked_for_without_a_hash(server: str, tmp_path: Path) -> Non
 
 
 def test_nothing_is_asked_for_when_the_name_is_taken(server: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a model named 'ecapa-small' already"):
-        add(f"{server}/model/x.onnx", tmp_path, name="ecapa-small")
+    with pytest.raises(InputError, match="a model named 'ecapa-base' already"):
+        add(f"{server}/model/x.onnx", tmp_path, name="ecapa-base")
     assert ASKED == []
 
 

@@ -36,7 +36,7 @@ FORMAT_VERSION = 1
 GRAPH_FILE = "model.onnx"
 BACKEND_FILE = "backend.npz"
 CARD_FILE = "card.json"
-DEFAULT_BUNDLE = "ecapa-small"
+DEFAULT_BUNDLE = "ecapa-base"
 _MAX_CARD_BYTES = 4_000_000
 
 

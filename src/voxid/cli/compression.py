@@ -76,7 +76,7 @@ def quantize(
 
     Examples:
 
-        voxid models quantize runs/ecapa/bundle --recipe recipes/ecapa-small.yaml --corpora ../corpora --out ecapa-int8
+        voxid models quantize runs/ecapa/bundle --recipe recipes/ecapa-base.yaml --corpora ../corpora --out ecapa-int8
 
         voxid models quantize runs/ecapa/bundle --audio recordings --out ecapa-int8
     """
@@ -130,7 +130,7 @@ def prune(
 
     Example:
 
-        voxid models prune runs/ecapa/bundle --share 0.3 --steps 2000 --recipe recipes/ecapa-small.yaml
+        voxid models prune runs/ecapa/bundle --share 0.3 --steps 2000 --recipe recipes/ecapa-base.yaml
         --corpora ../corpora --out ecapa-pruned
     """
     require_torch()

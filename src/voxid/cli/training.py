@@ -50,7 +50,7 @@ def train(
 
     Example:
 
-        voxid train recipes/ecapa-small.yaml --corpora ../corpora
+        voxid train recipes/ecapa-base.yaml --corpora ../corpora
     """
     require_torch()
     from voxid.train.segmentation.recipe import is_segmentation_recipe

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Final
 
 from voxid.errors import ConfigError
+from voxid.recipes import Range, build, read_recipe
 
 __all__ = ["STYLES", "Line", "Noise", "Places", "SimulationRecipe", "load_simulation_recipe"]
-
-Range = tuple[float, float]
-"""From least to most; a number in a recipe file is both."""
 
 _MOST_SPEAKERS: Final = 8
 _MOST_MINUTES: Final = 120.0
@@ -110,64 +106,10 @@ def load_simulation_recipe(path: str | Path) -> SimulationRecipe:
         ConfigError: ``recipe_missing``; ``recipe_invalid`` for what is no YAML, unknown keys, wrong types and values
             out of range, with the key; ``yaml_missing`` where the file is YAML and PyYAML is not installed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError("recipe_missing", f"there is no recipe at {path}; give a .yaml or .json file.")
-    text = path.read_text(encoding="utf-8")
-    recipe = _build(SimulationRecipe, _parse(path, text), str(path))
+    recipe = build(SimulationRecipe, read_recipe(path), str(path))
     if not isinstance(recipe, SimulationRecipe):
         raise ConfigError("recipe_invalid", f"{path} must be a mapping of keys to values.")
     return recipe
-
-
-def _parse(path: Path, text: str) -> Any:
-    try:
-        if path.suffix == ".json":
-            return json.loads(text)
-        import yaml
-    except ImportError:
-        raise ConfigError(
-            "yaml_missing",
-            f"{path} is YAML, which the core does not read; install pyyaml or write the recipe as .json.",
-        ) from None
-    except ValueError as error:
-        raise ConfigError("recipe_invalid", f"{path} is not valid JSON: {error}.") from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError("recipe_invalid", f"{path} is not valid YAML: {error}.") from None
-
-
-def _build(kind: Any, raw: Any, where: str) -> Any:
-    """Turn plain values into the dataclass ``kind``, refusing keys it does not have."""
-    if not dataclasses.is_dataclass(kind):
-        return _scalar(kind, raw, where)
-    if not isinstance(raw, dict):
-        raise ConfigError("recipe_invalid", f"{where} must be a mapping, found {type(raw).__name__}.")
-    hints = get_type_hints(kind)
-    unknown = sorted(set(map(str, raw)) - set(hints))
-    if unknown:
-        raise ConfigError(
-            "recipe_invalid",
-            f"{where} has unknown key {unknown[0]!r}; known keys: {', '.join(sorted(hints))}.",
-        )
-    built: Any = kind
-    return built(**{name: _build(hints[name], value, f"{where}: {name}") for name, value in raw.items()})
-
-
-def _scalar(kind: Any, raw: Any, where: str) -> Any:
-    number = isinstance(raw, int | float) and not isinstance(raw, bool)
-    if kind == Range:
-        pair = [raw, raw] if number else raw
-        right = isinstance(pair, list) and len(pair) == 2
-        if right and all(isinstance(x, int | float) and not isinstance(x, bool) for x in pair):
-            return float(pair[0]), float(pair[1])
-        raise ConfigError("recipe_invalid", f"{where} must be a number or [least, most], found {raw!r}.")
-    if kind is float and number:
-        return float(raw)
-    if not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
-        raise ConfigError("recipe_invalid", f"{where} must be {kind.__name__}, found {raw!r}.")
-    return raw
 
 
 def _problem(recipe: SimulationRecipe) -> str:

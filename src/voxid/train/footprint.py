@@ -55,8 +55,9 @@ class Footprint:
     eer_percent: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
-        return {**asdict(self), "eer_percent": dict(self.eer_percent)}
+        """Return what ``--json`` prints; where the bundle lies is left out, since a card keeps it too."""
+        facts = {**asdict(self), "eer_percent": dict(self.eer_percent)}
+        return {name: value for name, value in facts.items() if name != "path"}
 
 
 @dataclass(frozen=True)

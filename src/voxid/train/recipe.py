@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
-
-import yaml
 
 from voxid.errors import ConfigError
+from voxid.recipes import build, read_recipe
 from voxid.train.backend import BackendOptions
 
 
@@ -162,23 +159,6 @@ class Recipe:
         return sum(stage.steps for stage in self.stages)
 
 
-def read_yaml(path: str | Path) -> Any:
-    """Return what a YAML file holds.
-
-    Raises:
-        ConfigError: ``recipe_missing``, ``recipe_invalid``.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(
-            "recipe_missing", f"there is no recipe at {path}; give a .yaml file such as those in recipes/."
-        )
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError("recipe_invalid", f"{path} is not valid YAML: {error}.") from error
-
-
 def load_recipe(path: str | Path) -> Recipe:
     """Return the recipe in a YAML file.
 
@@ -187,8 +167,7 @@ def load_recipe(path: str | Path) -> Recipe:
             missing keys and wrong types; the sentence names the key.
     """
     path = Path(path)
-    raw = read_yaml(path)
-    recipe = build(Recipe, raw, str(path))
+    recipe = build(Recipe, read_recipe(path), str(path))
     if not isinstance(recipe, Recipe) or recipe.total_steps <= 0 or not recipe.data.corpora:
         raise ConfigError(
             "recipe_invalid", f"{path} needs at least one corpus and one stage with steps above 0."
@@ -209,44 +188,3 @@ def _reserved_ids(data: Data, recipe_path: Path) -> tuple[str, ...]:
             )
         ids.update(listing.read_text(encoding="utf-8").split())
     return tuple(sorted(ids))
-
-
-def build(kind: Any, raw: Any, where: str) -> Any:
-    """Turn parsed YAML into the dataclass ``kind``, refusing keys it does not have.
-
-    Raises:
-        ConfigError: ``recipe_invalid``; the sentence names the key.
-    """
-    if not dataclasses.is_dataclass(kind):
-        return _scalar(kind, raw, where)
-    if not isinstance(raw, dict):
-        raise ConfigError("recipe_invalid", f"{where} must be a mapping, found {type(raw).__name__}.")
-    hints = get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise ConfigError(
-            "recipe_invalid",
-            f"{where} has unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}.",
-        )
-    missing = [
-        name
-        for name, f in known.items()
-        if name not in raw and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError("recipe_invalid", f"{where} lacks the key {missing[0]!r}.")
-    make: Callable[..., Any] = kind  # type: ignore[assignment]  # narrowed to a class or an instance; it is a class
-    return make(**{name: build(hints[name], value, f"{where}: {name}") for name, value in raw.items()})
-
-
-def _scalar(kind: Any, raw: Any, where: str) -> Any:
-    arguments = getattr(kind, "__args__", ())
-    if arguments and isinstance(raw, list):
-        return tuple(build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
-    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw)
-    if arguments or not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
-        wanted = "a list" if arguments else kind.__name__
-        raise ConfigError("recipe_invalid", f"{where} must be {wanted}, found {raw!r}.")
-    return raw

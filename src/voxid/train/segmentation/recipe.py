@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxid.errors import ConfigError
-from voxid.train.recipe import build, read_yaml
+from voxid.recipes import build, read_recipe
 from voxid.train.segmentation.network import Size
 
 
@@ -61,7 +61,7 @@ TASK = "segmentation"
 
 def is_segmentation_recipe(path: str | Path) -> bool:
     """Return whether a YAML file says ``task: segmentation``."""
-    raw = read_yaml(path)
+    raw = read_recipe(path)
     return isinstance(raw, dict) and raw.get("task") == TASK
 
 
@@ -71,7 +71,7 @@ def load_segmentation_recipe(path: str | Path) -> SegmentationRecipe:
     Raises:
         ConfigError: ``recipe_missing``, ``recipe_invalid``; the sentence names the key.
     """
-    recipe = build(SegmentationRecipe, read_yaml(path), str(path))
+    recipe = build(SegmentationRecipe, read_recipe(path), str(path))
     if not isinstance(recipe, SegmentationRecipe) or recipe.task != TASK or recipe.total_steps <= 0:
         raise ConfigError("recipe_invalid", f"{path} needs task: {TASK} and a stage with steps above 0.")
     return recipe
