@@ -151,7 +151,7 @@ def section(results: Path) -> str:
         "over speakers, none of whom "
         "was trained, tuned or calibrated on; Resemblyzer 0.1.4 (trained on far more speech, "
         "LibriSpeech among it) is measured "
-        "by the same scorer in the same run (`bench/verification.py`).",
+        "by the same scorer in the same run (`bench/verification.py`). Other columns are earlier bundles of voxid.",
         "",
         *verification_rows(reports, titles),
         "",
