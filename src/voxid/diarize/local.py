@@ -97,7 +97,8 @@ def embed_voices(
     chunks = np.unique(found.chunk)
     for first in range(0, len(chunks), _BATCH_CHUNKS):
         batch = chunks[first : first + _BATCH_CHUNKS]
-        rows = [np.flatnonzero(found.chunk == chunk) for chunk in batch]
+        edges = np.searchsorted(found.chunk, [batch, batch + 1])
+        rows = [np.arange(first_row, last_row) for first_row, last_row in edges.T]
         heard, masks = [], []
         for chunk, own in zip(batch.tolist(), rows, strict=True):
             part = _samples_of(samples, activity, chunk)

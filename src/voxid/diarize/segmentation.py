@@ -12,8 +12,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +22,6 @@ from numpy.typing import NDArray
 from voxid.errors import CompatibilityError, InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
 
-DEFAULT_SEGMENTER: Final = "segmenter-small"
 GRAPH_FILE: Final = "model.onnx"
 CARD_FILE: Final = "card.json"
 STEP_FRAMES: Final = 2
@@ -173,9 +170,3 @@ def _filled(part: NDArray[np.float32], chunk: int) -> NDArray[np.float32]:
 def _silence_beyond(found: NDArray[np.float16], starts: NDArray[np.int64], n_frames: int) -> None:
     for row in np.flatnonzero(starts + found.shape[1] * STEP_FRAMES > n_frames):
         found[row, max(0, (n_frames - int(starts[row]) + 1) // STEP_FRAMES) :] = 0.0
-
-
-@cache
-def default_segmenter() -> Segmenter:
-    """Return the model that comes with voxid."""
-    return Segmenter.load(Path(str(resources.files("voxid") / "segmenters" / DEFAULT_SEGMENTER)))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxid.audio import Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
@@ -100,22 +99,3 @@ def _by_first_turn(turns: list[DrawnTurn]) -> list[DrawnTurn]:
     for turn in turns:
         number.setdefault(turn.speaker, len(number))
     return [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
-
-
-def oracle_activity(
-    truth: NDArray[np.bool_], chunk_frames: int = 1_000, hop_frames: int = 500, voices: int = 4
-) -> LocalActivity:
-    """Return what a network that never errs would hear, to measure everything else by itself.
-
-    Args:
-        truth: (T, R) who of R people is heard in each frame of 10 ms. Of more than ``voices`` in a chunk those who
-            speak most are heard.
-    """
-    n_frames = len(truth)
-    starts = np.arange(0, max(1, n_frames - chunk_frames + hop_frames), hop_frames, dtype=np.int64)
-    probability = np.zeros((len(starts), chunk_frames // 2, voices), np.float16)
-    for row, start in enumerate(starts.tolist()):
-        part = truth[start : start + chunk_frames : 2]
-        most = np.argsort(-part.sum(axis=0), kind="stable")[:voices]
-        probability[row, : len(part), : most.size] = part[:, most]
-    return LocalActivity(probability, starts, n_frames)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from voxid.errors import CompatibilityError, ConfigError
+from voxid.errors import ConfigError
+from voxid.train.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from voxid.train.losses import AamSoftmaxLoss, DistillationLoss, build_loss
 from voxid.train.networks import EmbeddingNetwork, build_network
 from voxid.train.optimizer import build_optimizers
@@ -32,7 +33,6 @@ from voxid.train.world import World
 
 _FRAMES_PER_S = 100
 _MAX_GRADIENT_NORM = 5.0
-CHECKPOINT_FILE = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -272,28 +272,22 @@ class Training:
 
     def save(self, file: Path, step: int) -> None:
         """Write the checkpoint, all or nothing."""
-        state = {
-            "identity": _identity(self.recipe),
-            "step": step,
-            "objective": self.objective.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "average": self.average.state_dict(),
-        }
-        part = file.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(file)
+        write_checkpoint(
+            file,
+            {
+                "identity": _identity(self.recipe),
+                "step": step,
+                "objective": self.objective.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "average": self.average.state_dict(),
+            },
+        )
 
     def load(self, file: Path) -> int:
         """Take over a checkpoint and return its step, 0 when there is none."""
-        if not file.is_file():
+        state = read_checkpoint(file, _identity(self.recipe), self.device)
+        if state is None:
             return 0
-        state = torch.load(file, weights_only=True, map_location=self.device)
-        if state["identity"] != _identity(self.recipe):
-            raise CompatibilityError(
-                "checkpoint_of_another_recipe",
-                f"{file} was made by another recipe (name, network, loss, optimizer or seed differ); "
-                "give another run folder or delete it.",
-            )
         self.objective.load_state_dict(state["objective"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)

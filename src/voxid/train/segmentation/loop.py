@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel
 
-from voxid.errors import CompatibilityError
+from voxid.train.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from voxid.train.optimizer import build_optimizers
 from voxid.train.run_log import Report, RunLog
 from voxid.train.segmentation.network import STEP_FRAMES, SegmentationNetwork
@@ -25,7 +25,6 @@ from voxid.train.segmentation.powerset import permuted_to, powerset_loss
 from voxid.train.segmentation.recipe import Part, SegmentationRecipe
 from voxid.train.spectra import distort
 
-CHECKPOINT_FILE = "checkpoint.pt"
 _WARM_STEPS = 200
 _MAX_GRADIENT_NORM = 5.0
 _AHEAD = 6
@@ -214,28 +213,22 @@ class _Training:
 
     def save(self, file: Path, step: int) -> None:
         """Write the checkpoint, all or nothing."""
-        state = {
-            "identity": _identity(self.recipe),
-            "step": step,
-            "network": self.network.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "average": self.average.state_dict(),
-        }
-        part = file.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(file)
+        write_checkpoint(
+            file,
+            {
+                "identity": _identity(self.recipe),
+                "step": step,
+                "network": self.network.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "average": self.average.state_dict(),
+            },
+        )
 
     def load(self, file: Path) -> int:
         """Take over a checkpoint and return its step, 0 when there is none."""
-        if not file.is_file():
+        state = read_checkpoint(file, _identity(self.recipe))
+        if state is None:
             return 0
-        state = torch.load(file, weights_only=True)
-        if state["identity"] != _identity(self.recipe):
-            raise CompatibilityError(
-                "checkpoint_of_another_recipe",
-                f"{file} was made by another recipe (name, network, optimizer or seed differ); "
-                "give another run folder or delete it.",
-            )
         self.network.load_state_dict(state["network"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
