@@ -92,7 +92,7 @@ def run_stages(path: Path) -> dict[str, Any]:
     from voxid.bundle import default_bundle
     from voxid.diarize import windows as window_room
     from voxid.diarize.options import DiarizeOptions, SpeakerCount
-    from voxid.diarize.pipeline import embed_recording, find_speech, join_windows
+    from voxid.diarize.windowed import embed_recording, find_speech, join_windows
     from voxid.embedding import get_embedder, with_margin
     from voxid.features import fbank
 

@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from conversations import Conversation, draw_conversations
 from voxid.bundle import default_bundle, load_bundle
 from voxid.diarize import DiarizeOptions, SpeakerCount
-from voxid.diarize.pipeline import EmbeddedWindows, Recording, embed_recording, find_speech, join_windows
+from voxid.diarize.windowed import EmbeddedWindows, Recording, embed_recording, find_speech, join_windows
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
 from voxid.timeline import Segment, Timeline
@@ -101,10 +101,11 @@ def score(prepared: list[Prepared], threshold: float, options: DiarizeOptions) -
         turns = join_windows(recording, embedded, SpeakerCount(), threshold, options)
         n_frames = round(recording.waveform.duration_s * 100) + 1
         true = number_speakers(conversation.reference)
-        errors = count_errors(draw_activity(true, n_frames), draw_activity(turns, n_frames))
+        found = [(turn.segment, turn.speaker) for turn in turns]
+        errors = count_errors(draw_activity(true, n_frames), draw_activity(found, n_frames))
         total += errors
         ders.append(100 * errors[:3].sum() / errors[3])
-        excess.append(len({label for _, label in turns}) - len(conversation.reference.speakers))
+        excess.append(len({turn.speaker for turn in turns}) - len(conversation.reference.speakers))
     miss, false_alarm, confusion = (100 * total[:3] / total[3]).tolist()
     exact = 100 * float(np.mean(np.asarray(excess) == 0))
     return Score(miss, false_alarm, confusion, float(np.mean(ders)), exact, float(np.mean(excess)))

@@ -14,7 +14,8 @@ from voxid.bundle import default_bundle
 from voxid.cli.app import app
 from voxid.diarize import DiarizeOptions, SpeakerCount, diarize
 from voxid.diarize.clustering import unit_rows
-from voxid.diarize.pipeline import EmbeddedWindows, Recording, embed_recording, find_speech, join_windows
+from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.windowed import EmbeddedWindows, Recording, embed_recording, find_speech, join_windows
 from voxid.embedding import get_embedder
 from voxid.errors import CompatibilityError
 from voxid.plda import train_plda
@@ -36,8 +37,8 @@ def meeting() -> tuple[Recording, EmbeddedWindows]:
 def test_every_method_draws_a_timeline(meeting: tuple[Recording, EmbeddedWindows], method: str) -> None:
     """Turns in order, and exactly as many speakers as asked for."""
     turns = join_windows(*meeting, SpeakerCount(3, 3), THRESHOLD, DiarizeOptions(clustering=method))
-    assert {speaker for _, speaker in turns} == {0, 1, 2}
-    starts = [segment.start_s for segment, _ in turns]
+    assert {turn.speaker for turn in turns} == {0, 1, 2}
+    starts = [turn.segment.start_s for turn in turns]
     assert starts == sorted(starts)
 
 
@@ -48,16 +49,16 @@ def test_bayesian_resegmentation_draws_the_turns(meeting: tuple[Recording, Embed
     usual = join_windows(recording, embedded, count, THRESHOLD, DiarizeOptions())
     middle = embedded.windows.bounds.mean(axis=1) / 100
     speaker = np.array(
-        [next((who for where, who in usual if where.start_s <= at <= where.end_s), -1) for at in middle]
+        [next((t.speaker for t in usual if t.segment.start_s <= at <= t.segment.end_s), -1) for at in middle]
     )
     plda = train_plda(unit_rows(embedded.embeddings[speaker >= 0]), speaker[speaker >= 0], dim=8)
     bayes = join_windows(recording, embedded, count, THRESHOLD, DiarizeOptions(resegmentation="vb"), plda)
     grid = np.arange(0, recording.waveform.duration_s, 0.05)
 
-    def at(turns: list[tuple[object, int]]) -> list[int]:
-        return [next((who for where, who in turns if where.start_s <= t < where.end_s), -1) for t in grid]  # type: ignore[attr-defined]
+    def speaker_at(turns: list[DrawnTurn], at: float) -> int:
+        return next((t.speaker for t in turns if t.segment.start_s <= at < t.segment.end_s), -1)
 
-    same = np.mean(np.asarray(at(usual)) == np.asarray(at(bayes)))  # type: ignore[arg-type]
+    same = np.mean([speaker_at(usual, at) == speaker_at(bayes, at) for at in grid])
     assert same > 0.9
 
 

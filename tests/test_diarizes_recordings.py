@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from voxid.audio import SAMPLE_RATE_HZ, load
 from voxid.bundle import default_bundle
 from voxid.diarize import DiarizeOptions, diarize
-from voxid.diarize.pipeline import embed_recording, find_speech
+from voxid.diarize.windowed import embed_recording, find_speech
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
 from voxid.timeline import Timeline

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from voxid.diarize.naming import Name, assign_people, choose_voice_segments, label_turns, suggest_people
+from voxid.diarize.turns import DrawnTurn
 from voxid.timeline import Segment, Suggestion
 
 
@@ -53,7 +54,7 @@ def test_assignment_is_the_best_of_all(seed: int) -> None:
 
 
 def test_strangers_are_numbered_by_first_appearance() -> None:
-    turns = [(Segment(i, i + 1), cluster) for i, cluster in enumerate([3, 1, 3, 0])]
+    turns = [DrawnTurn(Segment(i, i + 1), cluster) for i, cluster in enumerate([3, 1, 3, 0])]
     labelled = label_turns(turns, {1: Name("alice", 4.5)})
     assert [turn.speaker for turn in labelled] == ["SPEAKER_00", "alice", "SPEAKER_00", "SPEAKER_01"]
     assert [turn.named for turn in labelled] == [False, True, False, False]
@@ -67,23 +68,33 @@ def test_the_best_of_the_review_band_is_suggested_and_never_named() -> None:
     assert names == {0: Name("alice", 5.0)}
     suggested = suggest_people(rows, names, 2.0)
     assert suggested == {1: Suggestion("alice", 4.0, 2.0), 2: Suggestion("bob", 1.5, 2.0)}
-    turns = [(Segment(i, i + 1), i) for i in range(4)]
+    turns = [DrawnTurn(Segment(i, i + 1), i, 0.9) for i in range(4)]
     labelled = label_turns(turns, suggested | names)
     assert [turn.speaker for turn in labelled] == ["alice", "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]
     assert [turn.named for turn in labelled] == [True, False, False, False]
     assert [turn.suggestion for turn in labelled] == [None, suggested[1], suggested[2], None]
     assert [turn.llr for turn in labelled] == [5.0, None, None, None]
+    assert [turn.confidence for turn in labelled] == [0.9] * 4
 
 
 def test_a_person_called_speaker_00_is_not_mixed_with_a_stranger() -> None:
-    turns = [(Segment(0, 1), 0), (Segment(1, 2), 1)]
+    turns = [DrawnTurn(Segment(0, 1), 0), DrawnTurn(Segment(1, 2), 1)]
     labelled = label_turns(turns, {1: Name("SPEAKER_00", 4.5)})
     assert [turn.speaker for turn in labelled] == ["SPEAKER_01", "SPEAKER_00"]
 
 
 def test_a_voice_is_taken_from_the_longest_turns() -> None:
     """At most 8 s of one turn and 20 s in all, from the middle of the turns."""
-    turns = [(Segment(0, 30), 0), (Segment(31, 31.1), 0), (Segment(40, 46), 0), (Segment(50, 60), 0)]
+    said = [Segment(0, 30), Segment(31, 31.1), Segment(40, 46), Segment(50, 60)]
+    turns = [DrawnTurn(segment, 0) for segment in said]
     segments = choose_voice_segments(turns, 0)
     assert [(s.start_s, s.end_s) for s in segments] == [(11.0, 19.0), (51.0, 59.0), (41.0, 45.0)]
-    assert choose_voice_segments([(Segment(0, 0.1), 0)], 0) == []
+    assert choose_voice_segments([DrawnTurn(Segment(0, 0.1), 0)], 0) == []
+
+
+def test_a_voice_is_taken_from_where_it_speaks_alone() -> None:
+    """Who is never alone is still heard."""
+    turns = [DrawnTurn(Segment(0, 6), 0), DrawnTurn(Segment(4, 9), 1), DrawnTurn(Segment(7, 8), 2)]
+    assert choose_voice_segments(turns, 0) == [Segment(0, 4)]
+    assert choose_voice_segments(turns, 1) == [Segment(6, 7), Segment(8, 9)]
+    assert choose_voice_segments(turns, 2) == [Segment(7, 8)]

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from voxid.audio import Waveform
 from voxid.backend import Quality
 from voxid.diarize.clustering import unit_rows
+from voxid.diarize.turns import DrawnTurn, alone
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError
 from voxid.timeline import Segment, Suggestion, Turn
@@ -56,9 +57,15 @@ def check_same_bundle(gallery: Gallery, bundle: Bundle) -> None:
         )
 
 
-def choose_voice_segments(turns: Sequence[tuple[Segment, int]], cluster: int) -> list[Segment]:
-    """Return the parts of a cluster's longest turns that stand for its voice, up to 20 s, longest first."""
-    own = sorted((segment for segment, label in turns if label == cluster), key=lambda s: -s.duration_s)
+def choose_voice_segments(turns: Sequence[DrawnTurn], cluster: int) -> list[Segment]:
+    """Return the parts of a cluster's longest turns that stand for its voice, up to 20 s, longest first.
+
+    What is said while others speak is left out where there is anything else.
+    """
+    clean = [turn.segment for turn in alone(turns) if turn.speaker == cluster]
+    if not any(segment.duration_s >= MIN_VOICE_TURN_S for segment in clean):
+        clean = [turn.segment for turn in turns if turn.speaker == cluster]
+    own = sorted(clean, key=lambda segment: -segment.duration_s)
     chosen: list[Segment] = []
     left_s = VOICE_SPEECH_S
     for segment in own:
@@ -72,13 +79,13 @@ def choose_voice_segments(turns: Sequence[tuple[Segment, int]], cluster: int) ->
 
 
 def embed_voices(
-    waveform: Waveform, turns: Sequence[tuple[Segment, int]], embedder: Embedder
+    waveform: Waveform, turns: Sequence[DrawnTurn], embedder: Embedder
 ) -> tuple[list[int], NDArray[np.float32], list[Quality]]:
     """Return the clusters long enough to compare, by first appearance, their (S, D) unit embeddings, their speech."""
     clusters: list[int] = []
     voices: list[NDArray[np.float32]] = []
     qualities: list[Quality] = []
-    for cluster in dict.fromkeys(label for _, label in turns):
+    for cluster in dict.fromkeys(turn.speaker for turn in turns):
         segments = choose_voice_segments(turns, cluster)
         if not segments:
             continue
@@ -132,7 +139,7 @@ def suggest_people(
 def find_names(
     gallery: Gallery,
     waveform: Waveform,
-    turns: Sequence[tuple[Segment, int]],
+    turns: Sequence[DrawnTurn],
     embedder: Embedder,
     profile: str,
 ) -> dict[int, Name | Suggestion]:
@@ -162,9 +169,7 @@ def find_names(
     return {clusters[row]: name for row, name in found.items()}
 
 
-def label_turns(
-    turns: Sequence[tuple[Segment, int]], names: Mapping[int, Name | Suggestion]
-) -> tuple[Turn, ...]:
+def label_turns(turns: Sequence[DrawnTurn], names: Mapping[int, Name | Suggestion]) -> tuple[Turn, ...]:
     """Return turns with people's names, with their LLR, or SPEAKER_00, SPEAKER_01, .. by first appearance.
 
     A suggestion is kept beside the label and never becomes it.
@@ -174,12 +179,16 @@ def label_turns(
     numbered = (f"SPEAKER_{number:02d}" for number in range(len(turns) + len(taken)))
     labels = (label for label in numbered if label not in taken)
     labelled: list[Turn] = []
-    for segment, cluster in turns:
-        name = names.get(cluster)
+    for turn in turns:
+        name = names.get(turn.speaker)
         if isinstance(name, Name):
-            labelled.append(Turn(segment, name.person, named=True, llr=name.llr))
+            labelled.append(
+                Turn(turn.segment, name.person, named=True, llr=name.llr, confidence=turn.confidence)
+            )
             continue
-        if cluster not in strangers:
-            strangers[cluster] = next(labels)
-        labelled.append(Turn(segment, strangers[cluster], suggestion=name))
+        if turn.speaker not in strangers:
+            strangers[turn.speaker] = next(labels)
+        labelled.append(
+            Turn(turn.segment, strangers[turn.speaker], confidence=turn.confidence, suggestion=name)
+        )
     return tuple(labelled)

@@ -34,6 +34,9 @@ CLUSTERINGS = (
 )
 """Names of the methods that join voices into speakers: see :mod:`voxid.diarize.clustering`."""
 
+SEGMENTATIONS = ("network", "vad")
+"""How it is found when somebody speaks: by the local segmentation network, overlap included, or by speech detection."""
+
 MAX_SPEAKERS = 100
 """More voices than this in one recording is taken for a slip of the keyboard."""
 
@@ -77,6 +80,7 @@ class DiarizeOptions:
         resegmentation: how turns are drawn after the clustering: ``viterbi`` by the cosine with the centroids,
             ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
         threads: chunks embedded at the same time.
+        segmentation: one of :data:`SEGMENTATIONS`. With ``network`` the options of windows have no effect.
     """
 
     window_s: float = 1.5
@@ -98,6 +102,7 @@ class DiarizeOptions:
     clustering: str = "ahc"
     resegmentation: str = "viterbi"
     threads: int = 2
+    segmentation: str = "vad"
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -139,7 +144,11 @@ class DiarizeOptions:
         return DEFAULT_AHC_THRESHOLD
 
 
-_CHOICES = {"clustering": CLUSTERINGS, "resegmentation": ("viterbi", "vb")}
+_CHOICES = {
+    "clustering": CLUSTERINGS,
+    "segmentation": SEGMENTATIONS,
+    "resegmentation": ("viterbi", "vb"),
+}
 _POSITIVE = [
     "window_s",
     "step_s",

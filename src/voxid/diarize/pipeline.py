@@ -1,62 +1,29 @@
-"""Recording -> regions -> windows -> embeddings -> clusters -> cells -> turns -> names -> Timeline.
+"""Recording -> turns of numbered speakers -> names -> Timeline.
 
-The ends (loading, naming, the timeline) know nothing of the middle: a middle is anything that turns a
-``Recording`` into turns of numbered speakers (``find_turns``).
+The ends (loading, naming, the timeline) know nothing of the middle: a middle turns a waveform into turns of numbered
+speakers. There are two: :mod:`voxid.diarize.segmented`, on the local segmentation network, and
+:mod:`voxid.diarize.windowed`, on speech detection alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from voxid.audio import AudioSource, Waveform, load
+from voxid.audio import AudioSource, load
 from voxid.bundle import Bundle, default_bundle
-from voxid.diarize.clustering import ClusterOptions, Voices, check_method, cluster
+from voxid.diarize import segmented, windowed
+from voxid.diarize.clustering import check_method
 from voxid.diarize.naming import check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
-from voxid.diarize.smoothing import decide_cells, draw_turns
-from voxid.diarize.vbx import resegment
-from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
-from voxid.embedding import Embedder, get_embedder, with_margin
-from voxid.errors import InputError
-from voxid.features import FRAME_HOP_S, frame_count
-from voxid.plda import Plda
-from voxid.score import center
-from voxid.speech import detect_speech, speech_mask
-from voxid.timeline import Segment, Timeline
+from voxid.embedding import get_embedder
+from voxid.timeline import Timeline
 
 if TYPE_CHECKING:
     from voxid.recognize import Gallery
 
-
-_STAGES = {"speech": (0.0, 0.15), "voices": (0.15, 0.95), "speakers": (0.95, 0.98), "names": (0.98, 1.0)}
-"""Where each stage begins and ends in the whole, after its measured share of one hour of talk."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording and where it holds speech.
-
-    Attributes:
-        regions: speech regions, sorted, at least one.
-        speech: (T,) float32, 1 where the fbank frame is speech.
-    """
-
-    waveform: Waveform
-    regions: list[Segment]
-    speech: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EmbeddedWindows:
-    """The windows of a recording and their (K, D) unit embeddings, centred on the bundle's mean."""
-
-    windows: Windows
-    embeddings: NDArray[np.float32]
+_MIDDLES = {"network": segmented.find_turns, "vad": windowed.find_turns}
+_TURNS_SHARE = 0.98  # of the time that everything before the names takes
 
 
 def diarize(
@@ -85,8 +52,9 @@ def diarize(
         progress: hears the share of the work done, 0 to 1; raise from it to cancel.
 
     Returns:
-        Turns that do not overlap. A person of the gallery appears under the gallery's name with
-        ``named=True`` and the LLR of the match; strangers are SPEAKER_00, .. by first appearance.
+        Turns, which overlap where people speak at once, each with the probability that its speaker is heard in it. A
+        person of the gallery appears under the gallery's name with ``named=True`` and the LLR of the match; strangers
+        are SPEAKER_00, .. by first appearance.
 
     Raises:
         InputError: ``speaker_count_invalid``, ``no_speech``, ``audio_too_short`` (under 0.22 s), and those of
@@ -104,10 +72,11 @@ def diarize(
     check_method(options, bundle)
     embedder = get_embedder(bundle)
     waveform = load(source, channel=channel)
-    recording = find_speech(waveform, progress)
-    turns = find_turns(recording, embedder, count, options, progress)
+    report = progress if progress is not None else _unheard
+    find_turns = _MIDDLES[options.segmentation]
+    turns = find_turns(waveform, embedder, count, options, lambda share: report(_TURNS_SHARE * share))
     names = {} if gallery is None else find_names(gallery, waveform, turns, embedder, options.profile)
-    _report(progress, "names", 1.0)
+    report(1.0)
     return Timeline(
         label_turns(turns, names),
         duration_s=waveform.duration_s,
@@ -116,99 +85,5 @@ def diarize(
     )
 
 
-def find_speech(waveform: Waveform, progress: Callable[[float], None] | None = None) -> Recording:
-    """Return the recording with its speech regions.
-
-    Raises:
-        InputError: ``no_speech``; ``audio_too_short`` when it has fewer than 20 frames.
-    """
-    n_frames = frame_count(len(waveform.samples))
-    if n_frames < MIN_MASK_FRAMES:
-        least_s = MIN_MASK_FRAMES * FRAME_HOP_S
-        raise InputError(
-            "audio_too_short",
-            f"{waveform.uri} lasts {waveform.duration_s:.2f} s; expected more than {least_s:.1f} s of audio; "
-            "give a longer recording.",
-        )
-    regions = detect_speech(waveform, progress=lambda share: _report(progress, "speech", share))
-    speech = speech_mask(regions, n_frames)
-    if not regions or not (speech > 0).any():
-        raise InputError(
-            "no_speech",
-            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
-            "one voice; check the channel and the level.",
-        )
-    return Recording(waveform, regions, speech)
-
-
-def find_turns(
-    recording: Recording,
-    embedder: Embedder,
-    count: SpeakerCount,
-    options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
-) -> list[tuple[Segment, int]]:
-    """Return turns of numbered speakers in order of time: the replaceable middle of the pipeline."""
-    embedded = embed_recording(recording, embedder, options, progress)
-    _report(progress, "speakers", 0.0)
-    threshold = options.threshold_for(embedder.bundle)
-    turns = join_windows(recording, embedded, count, threshold, options, embedder.bundle.plda)
-    _report(progress, "speakers", 1.0)
-    return turns
-
-
-def embed_recording(
-    recording: Recording,
-    embedder: Embedder,
-    options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
-) -> EmbeddedWindows:
-    """Return the windows over the speech with their centred embeddings."""
-    pooled = with_margin(recording.speech)
-    windows = plan_windows(pooled, options)
-    embeddings = embed_windows(
-        recording.waveform,
-        pooled,
-        windows,
-        embedder,
-        options,
-        lambda share: _report(progress, "voices", share),
-    )
-    return EmbeddedWindows(windows, center(embeddings, embedder.bundle.mean))
-
-
-def join_windows(
-    recording: Recording,
-    embedded: EmbeddedWindows,
-    count: SpeakerCount,
-    threshold: float,
-    options: DiarizeOptions,
-    plda: Plda | None = None,
-) -> list[tuple[Segment, int]]:
-    """Return turns of numbered speakers from embedded windows: clustering, then smoothing.
-
-    Args:
-        plda: the bundle's, for the methods that need one.
-    """
-    windows, embeddings = embedded.windows, embedded.embeddings
-    clustered = np.flatnonzero(windows.clustered)
-    if len(clustered) < count.least:
-        clustered = np.arange(len(windows))
-    spoken_s = windows.speech_frames[clustered] * FRAME_HOP_S
-    step_share = options.step_s * options.cluster_every / options.window_s
-    weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
-    labels = np.full(len(windows), -1, dtype=np.int64)
-    voices = Voices.of_windows(embeddings[clustered], weights, windows.bounds[clustered, 0] * FRAME_HOP_S)
-    labels[clustered] = cluster(voices, count, ClusterOptions.of(options, threshold), plda).labels
-    if options.resegmentation == "vb" and plda is not None:
-        # Posteriors are voted on as embeddings are: the centroid of a speaker is then nearly an axis of its own.
-        believed = resegment(plda.project(embeddings), plda.between, labels)
-        embeddings = believed.gamma.astype(np.float32)
-    active, path = decide_cells(windows, embeddings, labels, recording.speech, options, count.least)
-    return draw_turns(recording.regions, active, path, options.max_gap_s)
-
-
-def _report(progress: Callable[[float], None] | None, stage: str, share: float) -> None:
-    if progress is not None:
-        begin, end = _STAGES[stage]
-        progress(begin + (end - begin) * min(max(share, 0.0), 1.0))
+def _unheard(share: float) -> None:
+    """Nobody follows the progress."""

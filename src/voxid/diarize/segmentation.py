@@ -12,6 +12,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ from voxid.features import FRAME_LENGTH_S, fbank, frame_count
 
 GRAPH_FILE: Final = "model.onnx"
 CARD_FILE: Final = "card.json"
+DEFAULT_SEGMENTER: Final = "segmenter-small"
 STEP_FRAMES: Final = 2
 _RATE_HZ: Final = 16_000
 _HOP_SAMPLES: Final = 160
@@ -136,6 +139,17 @@ class Segmenter:
                 progress(min(1.0, (first + len(chunks)) / len(starts)))
         _silence_beyond(found, starts, n_frames)
         return LocalActivity(found, starts, n_frames)
+
+
+@lru_cache(maxsize=1)
+def default_segmenter() -> Segmenter:
+    """Return the segmentation model that comes with voxid, loaded once.
+
+    Raises:
+        InputError: ``segmenter_missing`` when the installation lacks it.
+        CompatibilityError: ``segmenter_hash_mismatch``, ``segmenter_invalid``.
+    """
+    return Segmenter.load(Path(str(resources.files("voxid"))) / "segmenters" / DEFAULT_SEGMENTER)
 
 
 def _batches(

@@ -12,10 +12,14 @@ from voxid.audio import Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
 from voxid.diarize.local import LocalVoices, embed_voices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
-from voxid.diarize.segmentation import LocalActivity
-from voxid.diarize.stitching import DrawnTurn, decide, draw, stitch
+from voxid.diarize.segmentation import LocalActivity, default_segmenter
+from voxid.diarize.stitching import decide, draw, stitch
+from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import Embedder
 from voxid.errors import InputError
+
+_STAGES: Final = {"hearing": (0.0, 0.3), "voices": (0.3, 0.97), "speakers": (0.97, 1.0)}
+"""Where each stage begins and ends, after its measured share of one hour of talk."""
 
 _CLEAR_S: Final = 1.0  # a voice of a chunk heard for less may be a mistake of the network
 
@@ -43,6 +47,30 @@ class DrawnTurns:
 
     turns: list[DrawnTurn]
     clustering: Clustering
+
+
+def find_turns(
+    waveform: Waveform,
+    embedder: Embedder,
+    count: SpeakerCount,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> list[DrawnTurn]:
+    """Return turns of numbered speakers, in order of time; they may overlap.
+
+    Raises:
+        InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
+    """
+
+    def within(stage: str) -> Callable[[float], None]:
+        begin, end = _STAGES[stage]
+        return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
+
+    activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
+    heard = hear(waveform, activity, embedder, within("voices"))
+    turns = join(heard, embedder, count, options).turns
+    within("speakers")(1.0)
+    return turns
 
 
 def hear(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from voxid.diarize.local import STEP_S, LocalVoices
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
+from voxid.diarize.turns import DrawnTurn
 from voxid.diarize.windows import find_runs
 from voxid.timeline import Segment
 
@@ -28,15 +29,6 @@ class SpeakerActivity:
 
     probability: NDArray[np.float32]
     count: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class DrawnTurn:
-    """A turn of a numbered speaker; ``confidence`` is the mean probability that it is heard in it."""
-
-    segment: Segment
-    speaker: int
-    confidence: float
 
 
 def stitch(activity: LocalActivity, found: LocalVoices, labels: NDArray[np.int64]) -> SpeakerActivity:

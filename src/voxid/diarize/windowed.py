@@ -1,0 +1,157 @@
+"""The first middle of the pipeline: regions -> windows -> embeddings -> clusters -> cells -> turns.
+
+It hears one voice at a time and needs no segmentation model; :mod:`voxid.diarize.segmented` is what ``diarize`` uses
+unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import Waveform
+from voxid.diarize.clustering import ClusterOptions, Voices, cluster
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.smoothing import decide_cells, draw_turns
+from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.vbx import resegment
+from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
+from voxid.embedding import Embedder, with_margin
+from voxid.errors import InputError
+from voxid.features import FRAME_HOP_S, frame_count
+from voxid.plda import Plda
+from voxid.score import center
+from voxid.speech import detect_speech, speech_mask
+from voxid.timeline import Segment
+
+_STAGES = {"speech": (0.0, 0.16), "voices": (0.16, 0.97), "speakers": (0.97, 1.0)}
+"""Where each stage begins and ends, after its measured share of one hour of talk."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording and where it holds speech.
+
+    Attributes:
+        regions: speech regions, sorted, at least one.
+        speech: (T,) float32, 1 where the fbank frame is speech.
+    """
+
+    waveform: Waveform
+    regions: list[Segment]
+    speech: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddedWindows:
+    """The windows of a recording and their (K, D) unit embeddings, centred on the bundle's mean."""
+
+    windows: Windows
+    embeddings: NDArray[np.float32]
+
+
+def find_speech(waveform: Waveform, progress: Callable[[float], None] | None = None) -> Recording:
+    """Return the recording with its speech regions.
+
+    Raises:
+        InputError: ``no_speech``; ``audio_too_short`` when it has fewer than 20 frames.
+    """
+    n_frames = frame_count(len(waveform.samples))
+    if n_frames < MIN_MASK_FRAMES:
+        least_s = MIN_MASK_FRAMES * FRAME_HOP_S
+        raise InputError(
+            "audio_too_short",
+            f"{waveform.uri} lasts {waveform.duration_s:.2f} s; expected more than {least_s:.1f} s of audio; "
+            "give a longer recording.",
+        )
+    regions = detect_speech(waveform, progress=lambda share: _report(progress, "speech", share))
+    speech = speech_mask(regions, n_frames)
+    if not regions or not (speech > 0).any():
+        raise InputError(
+            "no_speech",
+            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
+            "one voice; check the channel and the level.",
+        )
+    return Recording(waveform, regions, speech)
+
+
+def find_turns(
+    waveform: Waveform,
+    embedder: Embedder,
+    count: SpeakerCount,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> list[DrawnTurn]:
+    """Return turns of numbered speakers, in order of time; none overlap.
+
+    Raises:
+        InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
+    """
+    recording = find_speech(waveform, progress)
+    embedded = embed_recording(recording, embedder, options, progress)
+    _report(progress, "speakers", 0.0)
+    threshold = options.threshold_for(embedder.bundle)
+    turns = join_windows(recording, embedded, count, threshold, options, embedder.bundle.plda)
+    _report(progress, "speakers", 1.0)
+    return turns
+
+
+def embed_recording(
+    recording: Recording,
+    embedder: Embedder,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> EmbeddedWindows:
+    """Return the windows over the speech with their centred embeddings."""
+    pooled = with_margin(recording.speech)
+    windows = plan_windows(pooled, options)
+    embeddings = embed_windows(
+        recording.waveform,
+        pooled,
+        windows,
+        embedder,
+        options,
+        lambda share: _report(progress, "voices", share),
+    )
+    return EmbeddedWindows(windows, center(embeddings, embedder.bundle.mean))
+
+
+def join_windows(
+    recording: Recording,
+    embedded: EmbeddedWindows,
+    count: SpeakerCount,
+    threshold: float,
+    options: DiarizeOptions,
+    plda: Plda | None = None,
+) -> list[DrawnTurn]:
+    """Return turns of numbered speakers from embedded windows: clustering, then smoothing.
+
+    Args:
+        plda: the bundle's, for the methods that need one.
+    """
+    windows, embeddings = embedded.windows, embedded.embeddings
+    clustered = np.flatnonzero(windows.clustered)
+    if len(clustered) < count.least:
+        clustered = np.arange(len(windows))
+    spoken_s = windows.speech_frames[clustered] * FRAME_HOP_S
+    step_share = options.step_s * options.cluster_every / options.window_s
+    weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
+    labels = np.full(len(windows), -1, dtype=np.int64)
+    voices = Voices.of_windows(embeddings[clustered], weights, windows.bounds[clustered, 0] * FRAME_HOP_S)
+    labels[clustered] = cluster(voices, count, ClusterOptions.of(options, threshold), plda).labels
+    if options.resegmentation == "vb" and plda is not None:
+        # Posteriors are voted on as embeddings are: the centroid of a speaker is then nearly an axis of its own.
+        believed = resegment(plda.project(embeddings), plda.between, labels)
+        embeddings = believed.gamma.astype(np.float32)
+    active, path = decide_cells(windows, embeddings, labels, recording.speech, options, count.least)
+    drawn = draw_turns(recording.regions, active, path, options.max_gap_s)
+    return [DrawnTurn(segment, speaker) for segment, speaker in drawn]
+
+
+def _report(progress: Callable[[float], None] | None, stage: str, share: float) -> None:
+    if progress is not None:
+        begin, end = _STAGES[stage]
+        progress(begin + (end - begin) * min(max(share, 0.0), 1.0))
