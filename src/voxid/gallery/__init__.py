@@ -4,7 +4,9 @@ names     what a name may be, and how it is looked up
 consent   what a person allowed, and the history of it
 keys      master key, derived keys, sealing
 database  the SQLite file
-records   a person and the sealed rows of a person
+records   a person, with embeddings inside and without them outside
+packing   people as bytes
+rows      the sealed rows of a person
 roster    the verified list of everybody
 change    one transaction that changes something
 store     the gallery file, opened

@@ -14,7 +14,7 @@ from voxid.errors import InputError
 from voxid.gallery.database import consents, opt_out_keys, opt_outs, people, voiceprints
 from voxid.gallery.keys import Keyring, bound_to, new_data_key, opt_out_tag
 from voxid.gallery.names import lookup_form
-from voxid.gallery.records import TENANT, PersonRecord, PersonRows
+from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import (
     Entry,
     Roster,
@@ -23,6 +23,7 @@ from voxid.gallery.roster import (
     opt_out_key_element,
     person_element,
 )
+from voxid.gallery.rows import TENANT, PersonRows
 
 __all__ = ["MAX_VOICEPRINTS_PER_PERSON", "Change"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from voxid.errors import CompatibilityError
 from voxid.gallery.consent import PURPOSES
 from voxid.gallery.index import FaissIndex, VectorIndex
-from voxid.gallery.records import Glimpse
 from voxid.gallery.roster import Roster
+from voxid.gallery.rows import Glimpse
 from voxid.gallery.store import Store
 from voxid.score import center
 

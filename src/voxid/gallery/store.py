@@ -39,8 +39,9 @@ from voxid.gallery.keys import (
     same,
 )
 from voxid.gallery.names import lookup_form
-from voxid.gallery.records import TENANT, Glimpse, PersonRecord, PersonRows
+from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import Roster, State
+from voxid.gallery.rows import TENANT, Glimpse, PersonRows
 
 __all__ = ["FORMAT_VERSION", "Store", "StoreReport"]
 

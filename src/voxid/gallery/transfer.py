@@ -36,7 +36,8 @@ from voxid.errors import CompatibilityError, ConfigError, InputError, StoreError
 from voxid.gallery.change import Change
 from voxid.gallery.keys import open_sealed, same, seal, sync_folder
 from voxid.gallery.names import lookup_form
-from voxid.gallery.records import PersonRecord, names_of, record_from_bytes, record_to_bytes
+from voxid.gallery.packing import record_from_bytes, record_to_bytes
+from voxid.gallery.records import PersonRecord, names_of
 from voxid.gallery.store import Store
 
 __all__ = ["EXPORT_VERSION", "TransferReport", "export_gallery", "import_gallery"]

@@ -1,0 +1,118 @@
+"""A gallery, opened: the file, the model that hears, the clock; made on first use, closed at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from voxid.bundle import Bundle, default_bundle
+from voxid.errors import ConfigError, InputError
+from voxid.gallery.keys import find_master_key
+from voxid.gallery.search import PeopleIndex
+from voxid.gallery.store import Store
+from voxid.speech import QualityPolicy
+
+__all__ = ["OpenGallery"]
+
+
+def utc_now() -> datetime:
+    """Return the time with time zone; a gallery takes another clock for tests and retention runs."""
+    return datetime.now(UTC)
+
+
+class OpenGallery:
+    """What every part of a gallery shares. Threads may share it; open it anew after `fork`."""
+
+    def __init__(
+        self,
+        path: Path,
+        bundle: Bundle,
+        policy: QualityPolicy,
+        clock: Callable[[], datetime],
+        opener: Callable[[], Store],
+    ) -> None:
+        self.path = path
+        self.bundle = bundle
+        self.policy = policy
+        self._clock = clock
+        self._opener = opener
+        self._opening = threading.Lock()
+        self._store: Store | None = None
+        self._index: PeopleIndex | None = None
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        *,
+        bundle: Bundle | None = None,
+        key: str | Path | bytes | None = None,
+        create: bool = True,
+        policy: QualityPolicy | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> Self:
+        """Return the gallery at `location`.
+
+        A new gallery (and its key file ``<location>.key``, mode 0600) comes into being with the first thing
+        stored in it, so a refused enrollment leaves nothing on disk.
+
+        Args:
+            location: path of the gallery file.
+            bundle: the model to hear with; the one that comes with voxid when None.
+            key: path of a key file, or the 32 bytes; None: VOXID_MASTER_KEY, VOXID_KEY_FILE, then the file
+                beside the gallery.
+            create: whether a missing gallery is a new one or an error.
+            policy: what speech is good enough; `QualityPolicy()` when None.
+            clock: returns the time with time zone.
+
+        Raises:
+            InputError: store_missing. ConfigError: key_missing, key_invalid, key_readable_by_others,
+            store_unsupported. CompatibilityError: store_format_newer, _older, _unknown.
+            StoreError: key_wrong, store_damaged, store_unreadable.
+        """
+        if "://" in str(location):
+            raise ConfigError(
+                "store_unsupported",
+                f"{str(location).split('://')[0]} stores are not part of this version; give the path of a "
+                "gallery file.",
+            )
+        path = Path(location)
+        gallery = cls(
+            path,
+            bundle or default_bundle(),
+            policy or QualityPolicy(),
+            clock,
+            lambda: Store.open(path, key=key, create=create),
+        )
+        if create and not path.exists():
+            if not path.absolute().parent.is_dir():
+                raise InputError("store_unwritable", f"The folder of {path} does not exist; make it first.")
+            find_master_key(key, path)  # a key that was named but is not there is an error now, not later
+        else:
+            gallery._stored()
+        return gallery
+
+    def close(self) -> None:
+        """Close the file; the gallery cannot be used afterwards."""
+        if self._store is not None:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stored(self) -> tuple[Store, PeopleIndex]:
+        """The store and its index; opened, or made, on first use."""
+        with self._opening:
+            if self._store is None or self._index is None:
+                self._store = self._opener()
+                self._index = PeopleIndex(self._store, self.bundle.id, self.bundle.mean)
+            return self._store, self._index

@@ -1,0 +1,158 @@
+"""What one does with the people on record, without a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from voxid.gallery.names import clean_name, lookup_form
+from voxid.gallery.records import Person
+from voxid.gallery.store import StoreReport
+from voxid.gallery.transfer import TransferReport, export_gallery, import_gallery
+from voxid.recognize.amending import id_of, merged, missing, withdrawn
+from voxid.recognize.applying import refuse_opted_out
+from voxid.recognize.opened import OpenGallery
+
+__all__ = ["GalleryOfPeople"]
+
+
+class GalleryOfPeople(OpenGallery):
+    """List, show, rename, merge, delete, opt out, withdraw, carry over, check."""
+
+    def people(self) -> list[Person]:
+        """Return everybody, sorted by name.
+
+        Raises:
+            StoreError: store_damaged.
+        """
+        store, _ = self._stored()
+        with store.snapshot() as roster:
+            everybody = [record.public() for record in store.read_many(list(roster.entries))]
+        return sorted(everybody, key=lambda person: lookup_form(person.name))
+
+    def get(self, name: str) -> Person:
+        """Return one person.
+
+        Raises:
+            InputError: person_missing. StoreError: store_damaged.
+        """
+        store, _ = self._stored()
+        with store.snapshot():
+            person_id = store.find(name)
+            record = None if person_id is None else store.read(person_id)
+        if record is None:
+            raise missing(name)
+        return record.public()
+
+    def rename(self, name: str, new_name: str) -> Person:
+        """Give a person another name; voiceprints and consents stay.
+
+        Raises:
+            InputError: person_missing, person_exists, name_invalid. PolicyError: opted_out for the new name.
+        """
+        shown = clean_name(new_name)
+        store, _ = self._stored()
+        with store.changing() as change:
+            record = replace(change.read(id_of(change, name)), name=shown)
+            if change.opted_out(shown):
+                raise refuse_opted_out(shown)
+            change.put(record)
+        return record.public()
+
+    def merge(self, keep: str, other: str, *, allow_inconsistent: bool = False) -> Person:
+        """Join two records of one person: `keep` gets the voiceprints of `other`, who is deleted.
+
+        What both consents allow stays allowed, until the earlier of their ends.
+
+        Raises:
+            InputError: person_missing, merge_same_person, merge_different_voices. PolicyError: consent_missing
+            when the two consents have no purpose in common. CompatibilityError: model_mismatch.
+        """
+        store, _ = self._stored()
+        with store.changing() as change:
+            kept, gone = change.read(id_of(change, keep)), change.read(id_of(change, other))
+            record = merged(kept, gone, self.bundle, self._clock(), allow_inconsistent=allow_inconsistent)
+            change.remove(gone.id)
+            change.put(record)
+        return record.public()
+
+    def delete(self, name: str) -> None:
+        """Destroy a person's data key and rows, and prove that their bytes are gone from the file.
+
+        Raises:
+            InputError: person_missing. StoreError: erase_incomplete when another process holds old pages.
+        """
+        store, _ = self._stored()
+        with store.changing() as change:
+            change.remove(id_of(change, name))
+
+    def opt_out(self, name: str) -> None:
+        """Delete the person, if enrolled, and refuse the name from now on; it need never have been enrolled.
+
+        Kept is a keyed hash of the name, which recognises it and does not give it back.
+        """
+        shown = clean_name(name)
+        store, _ = self._stored()
+        with store.changing() as change:
+            person_id = change.find(shown)
+            if person_id is not None:
+                change.remove(person_id)
+            change.add_opt_out(shown)
+
+    def lift_opt_out(self, name: str) -> None:
+        """Allow the name again, on the person's own wish; enrolling still takes a consent."""
+        store, _ = self._stored()
+        with store.changing() as change:
+            change.lift_opt_out(name)
+
+    def opted_out(self, name: str) -> bool:
+        """Return whether the name is under an opt-out."""
+        return self._stored()[0].opted_out(name)
+
+    def withdraw(self, name: str, purposes: Iterable[str] | None = None) -> Person:
+        """Record the withdrawal of consent; with no purpose left, every voiceprint is destroyed at once.
+
+        The person stays on record with the consent history, as proof of the withdrawal; `delete` ends that too.
+
+        Args:
+            purposes: which to withdraw; None: all.
+
+        Raises:
+            InputError: person_missing, consent_invalid for an unknown purpose.
+        """
+        store, _ = self._stored()
+        with store.changing() as change:
+            record = withdrawn(change.read(id_of(change, name)), purposes, self._clock())
+            change.put(record, erase_old=not record.voiceprints)
+        return record.public()
+
+    def export(
+        self, path: str | Path, *, passphrase: str | None, names: Iterable[str] | None = None
+    ) -> TransferReport:
+        """Write everybody, or the people named, to one file encrypted with a passphrase.
+
+        Raises:
+            ConfigError: passphrase_missing. InputError: person_missing, export_exists, export_unwritable.
+        """
+        store, _ = self._stored()
+        with store.snapshot():
+            ids = None if names is None else [id_of(store, name) for name in names]
+            return export_gallery(store, Path(path), passphrase, self._clock(), ids)
+
+    def import_(self, path: str | Path, *, passphrase: str | None) -> TransferReport:
+        """Take over everybody in an export, or nobody; opt-outs on either side are honoured.
+
+        Raises:
+            ConfigError: passphrase_missing, passphrase_wrong. InputError: export_missing, export_unknown_format,
+            import_conflict. CompatibilityError: export_version_unknown. StoreError: export_damaged.
+        """
+        return import_gallery(self._stored()[0], Path(path), passphrase)
+
+    def check(self) -> StoreReport:
+        """Return the counts after reading and authenticating everything stored.
+
+        Raises:
+            StoreError: store_damaged, naming the first thing found.
+        """
+        return self._stored()[0].check()
