@@ -1,9 +1,11 @@
-"""Print diarization error against the joining threshold, on conversations of held-out speakers.
+"""Print diarization error against the joining threshold, on conversations of held-out people made for tuning.
 
-    python scripts/tune_diarization.py --corpora PATH --timing SHARED/eval/diarization/timing [--bundle DIR]
+    python scripts/make_diarization_benchmark.py --tuning --corpora CORPORA --evaluation EVAL --out TUNING
+    python scripts/tune_diarization.py TUNING [--segmentation network] [--bundle DIR] [--set min_cluster_s=2,4]
 
 Put the best value into the bundle's card as ``diarization: {"ahc_threshold": ...}``. None of the evaluation
-recordings is touched. ``--set min_cluster_s=2,4`` tries other values of a DiarizeOptions field as well.
+recordings and nobody in them is touched. ``--set`` compares values of any DiarizeOptions field that acts after
+embedding.
 """
 
 from __future__ import annotations
@@ -11,61 +13,45 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from conversations import Conversation, draw_conversations
-from voxid.bundle import default_bundle, load_bundle
-from voxid.diarize import DiarizeOptions, SpeakerCount
-from voxid.diarize.windowed import EmbeddedWindows, Recording, embed_recording, find_speech, join_windows
-from voxid.embedding import Embedder, get_embedder
-from voxid.errors import InputError
-from voxid.timeline import Segment, Timeline
-from voxid.train.recipe import load_recipe
+from voxid.audio import Waveform, load
+from voxid.bundle import Bundle, default_bundle, load_bundle
+from voxid.diarize import DiarizeOptions, SpeakerCount, segmented, windowed
+from voxid.diarize.naming import label_turns
+from voxid.diarize.segmentation import Segmenter, default_segmenter
+from voxid.diarize.turns import DrawnTurn
+from voxid.embedding import get_embedder
+from voxid.evaluate.der import DiarizationErrors, evaluate_diarization
+from voxid.timeline import Timeline, read_rttms
 
-WINDOW_OPTIONS = {"window_s", "step_s", "cluster_every", "min_window_speech_s", "chunk_s", "bridge_s"}
-Turns = list[tuple[Segment, int]]
-Prepared = tuple[Conversation, Recording, EmbeddedWindows]
-
-
-def draw_activity(turns: Turns, n_frames: int) -> NDArray[np.bool_]:
-    """Return (S, T) who speaks in each 10 ms frame."""
-    labels = sorted({label for _, label in turns})
-    activity = np.zeros((len(labels), n_frames), dtype=np.bool_)
-    for segment, label in turns:
-        activity[labels.index(label), round(segment.start_s * 100) : round(segment.end_s * 100)] = True
-    return activity
+PROTOCOL = "collar_0_overlap"
+HEADER = "threshold   miss    FA  conf   DER  mean DER  exact count  count error"
+Rejoin = Callable[[DiarizeOptions], list[DrawnTurn]]
 
 
-def count_errors(reference: NDArray[np.bool_], hypothesis: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return miss, false alarm, confusion and speech frames; collar 0, overlap scored, best mapping.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """A conversation after everything that does not depend on what is tuned."""
 
-    Source: NIST md-eval definition of DER.
-    """
-    shared = reference.astype(np.int64) @ hypothesis.T.astype(np.int64)
-    rows, columns = linear_sum_assignment(shared, maximize=True)
-    n_reference, n_hypothesis = reference.sum(axis=0), hypothesis.sum(axis=0)
-    correct = int(shared[rows, columns].sum())
-    both = int(np.minimum(n_reference, n_hypothesis).sum())
-    miss = int(np.maximum(n_reference - n_hypothesis, 0).sum())
-    false_alarm = int(np.maximum(n_hypothesis - n_reference, 0).sum())
-    return np.array([miss, false_alarm, both - correct, int(n_reference.sum())])
+    part: str
+    truth: Timeline
+    duration_s: float
+    rejoin: Rejoin
 
-
-def number_speakers(timeline: Timeline) -> Turns:
-    """Return the reference as turns of numbered speakers."""
-    numbers = {speaker: number for number, speaker in enumerate(timeline.speakers)}
-    return [(turn.segment, numbers[turn.speaker]) for turn in timeline.turns]
+    def errors(self, options: DiarizeOptions) -> DiarizationErrors:
+        """Return the errors of the automatic count."""
+        found = Timeline(label_turns(self.rejoin(options), {}), self.duration_s, self.truth.uri)
+        return evaluate_diarization(self.truth, found)
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Errors over all conversations at one threshold; collar 0, overlap scored, percent."""
+    """Errors over conversations; collar 0, overlap scored, in percent."""
 
     miss: float
     false_alarm: float
@@ -74,7 +60,19 @@ class Score:
     exact_count: float
     count_error: float
 
-    HEADER: ClassVar[str] = "threshold   miss    FA  conf   DER  mean DER  exact count  count error"
+    @classmethod
+    def of(cls, errors: list[DiarizationErrors]) -> Score:
+        times = [one.times[PROTOCOL] for one in errors]
+        scored = sum(one.scored_s for one in times) / 100
+        surplus = np.array([one.hypothesis_speakers - one.reference_speakers for one in errors])
+        return cls(
+            sum(one.missed_s for one in times) / scored,
+            sum(one.false_alarm_s for one in times) / scored,
+            sum(one.confusion_s for one in times) / scored,
+            float(np.mean([100 * one.error_s / one.scored_s for one in times])),
+            100 * float(np.mean(surplus == 0)),
+            float(surplus.mean()),
+        )
 
     @property
     def der(self) -> float:
@@ -83,61 +81,57 @@ class Score:
 
     @property
     def balance(self) -> float:
-        """What is minimised: long and short conversations both count."""
-        return (self.der + self.mean_der) / 2
+        """What is minimised: long and short conversations both count, and so does the number of speakers."""
+        return (self.der + self.mean_der) / 2 + 0.1 * (100 - self.exact_count)
 
-    def row(self, threshold: float) -> str:
+    def __str__(self) -> str:
         return (
-            f"{threshold:9.3f} {self.miss:6.2f} {self.false_alarm:5.2f} {self.confusion:5.2f} "
+            f"{self.miss:6.2f} {self.false_alarm:5.2f} {self.confusion:5.2f} "
             f"{self.der:5.2f} {self.mean_der:9.2f} {self.exact_count:11.0f}% {self.count_error:+12.2f}"
         )
 
 
-def score(prepared: list[Prepared], threshold: float, options: DiarizeOptions) -> Score:
-    """Return the errors of the automatic count at one threshold."""
-    total = np.zeros(4)
-    ders, excess = [], []
-    for conversation, recording, embedded in prepared:
-        turns = join_windows(recording, embedded, SpeakerCount(), threshold, options)
-        n_frames = round(recording.waveform.duration_s * 100) + 1
-        true = number_speakers(conversation.reference)
-        found = [(turn.segment, turn.speaker) for turn in turns]
-        errors = count_errors(draw_activity(true, n_frames), draw_activity(found, n_frames))
-        total += errors
-        ders.append(100 * errors[:3].sum() / errors[3])
-        excess.append(len({turn.speaker for turn in turns}) - len(conversation.reference.speakers))
-    miss, false_alarm, confusion = (100 * total[:3] / total[3]).tolist()
-    exact = 100 * float(np.mean(np.asarray(excess) == 0))
-    return Score(miss, false_alarm, confusion, float(np.mean(ders)), exact, float(np.mean(excess)))
+def hear_by_network(waveform: Waveform, bundle: Bundle, segmenter: Segmenter) -> Rejoin:
+    """Return what draws turns from the local voices of a recording."""
+    embedder = get_embedder(bundle)
+    heard = segmented.hear(waveform, segmenter.segment(waveform.samples), embedder)
+    return lambda options: segmented.join(heard, embedder, SpeakerCount(), options).turns
 
 
-def prepare(conversations: list[Conversation], embedder: Embedder, options: DiarizeOptions) -> list[Prepared]:
-    """Return the conversations with their embedded windows, which every threshold shares."""
-    prepared = []
-    for conversation in conversations:
-        try:
-            recording = find_speech(conversation.waveform)
-        except InputError as error:
-            print(f"{conversation.reference.uri} left out: {error}")
-            continue
-        prepared.append((conversation, recording, embed_recording(recording, embedder, options)))
-    return prepared
+def hear_by_windows(waveform: Waveform, bundle: Bundle, options: DiarizeOptions) -> Rejoin:
+    """Return what draws turns from the windows of a recording."""
+    recording = windowed.find_speech(waveform)
+    embedded = windowed.embed_recording(recording, get_embedder(bundle), options)
+    return lambda changed: windowed.join_windows(
+        recording, embedded, SpeakerCount(), changed.threshold_for(bundle), changed, bundle.plda
+    )
 
 
-def read_grid(settings: list[str], *, of_windows: bool) -> list[dict[str, Any]]:
-    """Return every combination of ``name=a,b,c``; what shapes windows belongs to ``--embed``, else ``--set``."""
+def prepare(arguments: argparse.Namespace, bundle: Bundle, base: DiarizeOptions) -> Iterator[Prepared]:
+    """Yield the conversations of the folder, heard once."""
+    segmenter = None
+    if base.segmentation == "network":
+        segmenter = Segmenter.load(arguments.segmenter) if arguments.segmenter else default_segmenter()
+    for file in sorted(arguments.conversations.glob("*/*.rttm"))[:: arguments.every]:
+        waveform = load(
+            next(path for path in file.parent.glob(f"{file.stem}.*") if path.suffix in (".flac", ".wav"))
+        )
+        rejoin = (
+            hear_by_network(waveform, bundle, segmenter)
+            if segmenter
+            else hear_by_windows(waveform, bundle, base)
+        )
+        yield Prepared(file.parent.name, read_rttms(file)[file.stem], waveform.duration_s, rejoin)
+
+
+def read_grid(settings: list[str]) -> list[dict[str, Any]]:
+    """Return every combination of ``name=a,b,c``."""
     kinds = {
         field.name: type(getattr(DiarizeOptions(), field.name))
         for field in dataclasses.fields(DiarizeOptions)
     }
-    axes = []
-    for setting in settings:
-        name, values = setting.split("=")
-        if (name in WINDOW_OPTIONS) != of_windows:
-            sys.exit(
-                f"{name} belongs to {'--set' if of_windows else '--embed'}: windows are embedded only once."
-            )
-        axes.append([(name, kinds[name](value)) for value in values.split(",")])
+    split = [setting.split("=") for setting in settings]
+    axes = [[(name, kinds[name](value)) for value in values.split(",")] for name, values in split]
     return [dict(combination) for combination in itertools.product(*axes)]
 
 
@@ -146,45 +140,37 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    recipe = Path(__file__).parents[1] / "recipes" / "ecapa-base.yaml"
-    parser.add_argument("--corpora", type=Path, required=True, help="folder of the clones the recipe names")
-    parser.add_argument(
-        "--timing", type=Path, required=True, help="folder with ami_only_words, voxconverse_dev"
-    )
-    parser.add_argument("--recipe", type=Path, default=recipe)
+    parser.add_argument("conversations", type=Path, help="folder of folders of audio and RTTM")
     parser.add_argument("--bundle", type=Path, help="default: the one in the package")
-    parser.add_argument("--conversations", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--thresholds", default="0.05:0.7:0.025", help="from:to:step")
+    parser.add_argument("--segmentation", choices=("network", "vad"), default=DiarizeOptions.segmentation)
+    parser.add_argument("--segmenter", type=Path, help="default: the one in the package")
+    parser.add_argument("--every", type=int, default=1, help="take every so many-th conversation")
+    parser.add_argument("--thresholds", default="0.05:0.6:0.025", help="from:to:step")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=A,B", help="options to compare")
-    parser.add_argument(
-        "--embed", action="append", default=[], metavar="OPTION=A", help="options of the windows"
-    )
+    parser.add_argument("--parts", action="store_true", help="each folder's errors as well")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = read_arguments()
     bundle = load_bundle(arguments.bundle) if arguments.bundle else default_bundle()
-    timing = [arguments.timing / "ami_only_words" / "train", arguments.timing / "voxconverse_dev"]
-    recipe = load_recipe(arguments.recipe)
-    conversations = draw_conversations(
-        arguments.conversations, recipe, arguments.corpora, timing, arguments.seed
-    )
-    base = dataclasses.replace(DiarizeOptions(), **read_grid(arguments.embed, of_windows=True)[0])
-    prepared = prepare(conversations, get_embedder(bundle), base)
-    speech_s = sum(sum(turn.duration_s for turn in c.reference.turns) for c in conversations)
-    print(f"{bundle.id}: {len(prepared)} conversations, {speech_s / 60:.1f} min of speech, {arguments.seed=}")
+    base = DiarizeOptions(segmentation=arguments.segmentation)
+    prepared = list(prepare(arguments, bundle, base))
+    print(f"{bundle.id}, {base.segmentation}: {len(prepared)} conversations")
     start, stop, step = (float(part) for part in arguments.thresholds.split(":"))
     tried = []
-    for changes in read_grid(arguments.set, of_windows=False):
-        print(f"\n{changes or 'defaults'}\n{Score.HEADER}")
+    for changes in read_grid(arguments.set):
+        print(f"\n{changes or 'defaults'}\n{HEADER}")
         for threshold in np.arange(start, stop + step / 2, step).tolist():
-            found = score(prepared, threshold, dataclasses.replace(base, **changes))
-            tried.append((found.balance, threshold, changes))
-            print(found.row(threshold), flush=True)
+            options = dataclasses.replace(base, ahc_threshold=threshold, **changes)
+            errors = [(one.part, one.errors(options)) for one in prepared]
+            score = Score.of([error for _, error in errors])
+            tried.append((score.balance, threshold, changes))
+            print(f"{threshold:9.3f} {score}", flush=True)
+            for part in dict.fromkeys(part for part, _ in errors) if arguments.parts else ():
+                print(f"{part:>9} {Score.of([error for name, error in errors if name == part])}", flush=True)
     balance, threshold, changes = min(tried, key=lambda attempt: attempt[0])
-    print(f"\nlowest (DER + mean DER) / 2: {balance:.2f} % at ahc_threshold {threshold:.3f} {changes or ''}")
+    print(f"\nlowest balance {balance:.2f} at ahc_threshold {threshold:.3f} {changes or ''}")
 
 
 if __name__ == "__main__":
