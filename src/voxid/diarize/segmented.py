@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxid.audio import Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
@@ -43,10 +44,17 @@ class HeardVoices:
 
 @dataclass(frozen=True, eq=False)
 class DrawnTurns:
-    """Turns, which may overlap, and how the speakers in them were found."""
+    """Turns, which may overlap, and how the speakers in them were found.
+
+    Attributes:
+        turns: of speakers numbered by first appearance.
+        clustering: of the local voices, by numbers of its own.
+        labels: (V,) the turns' speaker of each local voice; -1 of one whose speaker has no turn.
+    """
 
     turns: list[DrawnTurn]
     clustering: Clustering
+    labels: NDArray[np.int64]
 
 
 def find_turns(
@@ -106,7 +114,10 @@ def join(heard: HeardVoices, embedder: Embedder, count: SpeakerCount, options: D
     clustering = cluster(heard.voices, at_least_heard(heard, count), chosen, embedder.bundle.plda)
     whole = stitch(heard.activity, heard.found, clustering.labels)
     turns = draw(decide(whole), whole, heard.duration_s, options.max_gap_s, _shortest(options))
-    return DrawnTurns(_by_first_turn(turns), clustering)
+    number = {one: at for at, one in enumerate(dict.fromkeys(turn.speaker for turn in turns))}
+    labels = np.asarray([number.get(label, -1) for label in clustering.labels.tolist()], np.int64)
+    renamed = [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
+    return DrawnTurns(renamed, clustering, labels)
 
 
 def at_least_heard(heard: HeardVoices, count: SpeakerCount) -> SpeakerCount:
@@ -119,11 +130,3 @@ def at_least_heard(heard: HeardVoices, count: SpeakerCount) -> SpeakerCount:
 
 def _shortest(options: DiarizeOptions) -> float:
     return min(options.min_turn_s, 0.1)
-
-
-def _by_first_turn(turns: list[DrawnTurn]) -> list[DrawnTurn]:
-    """Return the turns with speakers numbered by first appearance; who has no turn left has no number."""
-    number: dict[int, int] = {}
-    for turn in turns:
-        number.setdefault(turn.speaker, len(number))
-    return [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
