@@ -1,0 +1,8 @@
+"""Who speaks when while they speak: a call followed half a second at a time, and drawn anew when it is over."""
+
+from voxid.diarize.online.events import Event, EventKind
+from voxid.diarize.online.hearing import LocalSegmenter
+from voxid.diarize.online.options import LiveOptions
+from voxid.diarize.online.session import LiveSession
+
+__all__ = ["Event", "EventKind", "LiveOptions", "LiveSession", "LocalSegmenter"]

@@ -1,0 +1,66 @@
+"""What a caller may change about live diarization."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from voxid.diarize.options import DiarizeOptions
+from voxid.errors import InputError
+
+HOP_S: Final = 0.5
+"""How often the last seconds are heard again."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How a call is followed while it goes on.
+
+    Attributes:
+        latency_s: how old speech is when it is first told, 0.5 to 5 s in halves. Longer: every moment has been heard
+            more often, with what came after it, before it is told.
+        join_above: cosine with the mean of what a speaker has said, above which a voice is that speaker. Higher: more
+            speakers and more merges later; lower: guests disappear in others. None takes the bundle's threshold for
+            joining (``DiarizeOptions.threshold_for``) and ``MEAN_GAIN`` on top.
+        merge_above: cosine of two speakers' means above which they are one. None: ``MERGE_GAIN`` above ``join_above``.
+        new_speaker_s: seconds heard alone that a voice needs to become a speaker of its own; before, it is shown as
+            the nearest one who may be it.
+        continuity: what having been told as a speaker in the last seconds is worth, in cosine. Larger: fewer changes
+            of label, slower correction.
+        max_gap_s: pauses of one speaker up to this long stay inside the turn.
+        keep_s: how much of the call's end the last pass hears again; what lies before stays as it was told. It bounds
+            the memory: about 40 MB for 24 h of talk.
+        final: of the last pass, and the threshold profile of names.
+    """
+
+    latency_s: float = HOP_S
+    join_above: float | None = None
+    merge_above: float | None = None
+    new_speaker_s: float = 1.2
+    continuity: float = 0.2
+    max_gap_s: float = DiarizeOptions.max_gap_s
+    keep_s: float = 24 * 3600.0
+    final: DiarizeOptions = field(default_factory=DiarizeOptions)
+
+    def __post_init__(self) -> None:
+        hops = self.latency_s / HOP_S
+        if not (1 <= hops <= 10) or abs(hops - round(hops)) > 1e-6:
+            raise InputError(
+                "latency_invalid",
+                f"a latency of {self.latency_s} s was asked for; expected 0.5 to 5 s in halves, such as 0.5, 1 or "
+                "5; change it.",
+            )
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < 0:
+                raise InputError("option_invalid", f"{name} is {value}; expected 0 or more; change it.")
+        for name in ("join_above", "merge_above"):
+            value = getattr(self, name)
+            if value is not None and not -1 <= value <= 1:
+                raise InputError(
+                    "option_invalid", f"{name} is {value}; expected a cosine in [-1, 1]; change it."
+                )
+
+
+_NOT_NEGATIVE = [one.name for one in fields(LiveOptions) if one.type == "float" and one.name != "latency_s"]

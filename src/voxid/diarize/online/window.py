@@ -1,0 +1,110 @@
+"""The last seconds of a call: samples in, in pieces of any size; every half second what the networks hear.
+
+Shapes: N samples, T frames of 10 ms, M Mel bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import SAMPLE_RATE_HZ
+from voxid.diarize.online.options import HOP_S
+from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, N_MELS, fbank, frame_count
+
+HOP_FRAMES: Final = round(HOP_S / FRAME_HOP_S)
+_HOP_SAMPLES: Final = round(FRAME_HOP_S * SAMPLE_RATE_HZ)
+_FRAME_SAMPLES: Final = round(FRAME_LENGTH_S * SAMPLE_RATE_HZ)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What was heard last.
+
+    Attributes:
+        start_frame: first frame, counted from the start of the call; even.
+        n_frames: frames heard; the features go on, as quiet as the quietest frame, to the length the network knows.
+        features: (T, M) float32, T the chunk of the segmentation network.
+        samples: (N,) float32 under the frames heard.
+    """
+
+    start_frame: int
+    n_frames: int
+    features: NDArray[np.float32]
+    samples: NDArray[np.float32]
+
+    @property
+    def end_frame(self) -> int:
+        """Frame after the last that was heard."""
+        return self.start_frame + self.n_frames
+
+
+class RollingWindow:
+    """A buffer of one chunk; features are made once.
+
+    Args:
+        chunk_frames: frames the segmentation network hears at once.
+    """
+
+    def __init__(self, chunk_frames: int) -> None:
+        self.chunk_frames = chunk_frames
+        self.heard_frames = 0
+        self.heard_samples = 0
+        self._samples = np.zeros(0, np.float32)  # from the first sample of the oldest frame kept
+        self._features = np.zeros((0, N_MELS), np.float32)
+
+    def push(self, samples: NDArray[np.float32]) -> Iterator[Window]:
+        """Yield the window at every half second that ``samples`` (N,), 16 kHz, completes."""
+        self.heard_samples += samples.size
+        waiting = samples
+        while True:
+            due = HOP_FRAMES - self.heard_frames % HOP_FRAMES
+            needed = (len(self._features) + due - 1) * _HOP_SAMPLES + _FRAME_SAMPLES - self._samples.size
+            taken, waiting = waiting[:needed], waiting[max(needed, 0) :]
+            self._samples = np.concatenate([self._samples, taken])
+            if taken.size < needed:
+                return
+            self._extend(due)
+            yield self.last(self.chunk_frames)
+
+    def flush(self) -> Window | None:
+        """Return the window at the very end of the call; None when the last one reached it."""
+        due = frame_count(self._samples.size) - len(self._features)
+        if due <= 0:
+            return None
+        self._extend(due)
+        return self.last(self.chunk_frames)
+
+    def last(self, n_frames: int) -> Window:
+        """Return the last ``n_frames`` or a frame less, at most a chunk, as a window."""
+        n_frames = min(n_frames, len(self._features))
+        start = self.heard_frames - n_frames
+        if start % 2:
+            start, n_frames = start + 1, n_frames - 1
+        first = len(self._features) - n_frames
+        begin = first * _HOP_SAMPLES
+        end = begin + (n_frames - 1) * _HOP_SAMPLES + _FRAME_SAMPLES
+        return Window(
+            start, n_frames, _filled(self._features[first:], self.chunk_frames), self._samples[begin:end]
+        )
+
+    def _extend(self, due: int) -> None:
+        at = len(self._features) * _HOP_SAMPLES
+        fresh = fbank(self._samples[at : at + (due - 1) * _HOP_SAMPLES + _FRAME_SAMPLES])
+        self._features = np.concatenate([self._features, fresh])
+        self.heard_frames += due
+        surplus = len(self._features) - self.chunk_frames
+        if surplus > 0:
+            self._features = self._features[surplus:]
+            self._samples = self._samples[surplus * _HOP_SAMPLES :]
+
+
+def _filled(part: NDArray[np.float32], chunk: int) -> NDArray[np.float32]:
+    if len(part) == chunk:
+        return part
+    quiet = part[part.mean(axis=1).argmin()]
+    return np.concatenate([part, np.broadcast_to(quiet, (chunk - len(part), part.shape[1]))])
