@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthetic_people import new_store, person
-from voxid.errors import CompatibilityError
+from synthetic_people import names, new_store, person
+from unknown_people import unknown
+from voxid.errors import CompatibilityError, StoreError
 from voxid.gallery.store import FORMAT_VERSION, Store
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -43,8 +44,49 @@ def test_the_golden_gallery_still_reads(tmp_path: Path, name: str) -> None:
     nothing = [[[None, None] for _ in record.voiceprints] for record in people]
     assert speech == expected.get("speech", nothing)
     assert [store.opted_out(name) for name in ("Dora Opted", "Alice Fixture")] == [True, False]
+    unknown = store.read_unknown()
+    assert [record.public().to_dict() for record in unknown] == expected.get("unknown", [])
+    for record, line in zip(unknown, expected.get("unknown_embeddings", []), strict=True):
+        assert np.stack([p.embedding for p in record.voiceprints]) == pytest.approx(np.array(line), abs=1e-6)
+    forgotten = expected.get("forgotten")
+    with store.snapshot() as roster:
+        assert roster.known_as == expected.get("known_as", {})
+    with store.changing() as change:
+        if forgotten:
+            assert change.forgotten_share(forgotten["audio_sha256"], [*forgotten["seconds"], 99]) == 0.8
     store.check()
     store.close()
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN if name.startswith("gallery_format_1")])
+def test_a_gallery_of_format_1_becomes_one_of_format_2(tmp_path: Path, name: str) -> None:
+    """Opening is enough; what was there stays, unknown people can be put in, and it opens again."""
+    path = tmp_path / "people.voxid"
+    shutil.copy(FIXTURES / f"{name}.db", path)
+    shutil.copy(FIXTURES / f"{name}.test-key", tmp_path / "people.voxid.key")
+    (tmp_path / "people.voxid.key").chmod(0o600)
+    first, second = Store.open(path), Store.open(path)
+    before = names(first)
+    assert before
+    with first.changing() as change:
+        change.unknown.put(unknown("unknown-00000009", 5, dim=8))
+    assert [record.id for record in second.read_unknown()] == ["unknown-00000009"]
+    first.close()
+    second.close()
+    again = Store.open(path)
+    assert names(again) == before
+    assert again.check().unknown == 1
+    again.close()
+
+
+def test_a_gallery_of_format_1_with_the_wrong_key_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "people.voxid"
+    shutil.copy(FIXTURES / "gallery_format_1.db", path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="is not the key of") as caught:
+        Store.open(path, key=b"k" * 32)
+    assert caught.value.code == "key_wrong"
+    assert path.read_bytes() == before
 
 
 def with_format(path: Path, version: int) -> Path:
@@ -62,7 +104,7 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
     store = new_store(tmp_path, person("Alice", 1))
     store.close()
     with pytest.raises(
-        CompatibilityError, match=r"is a gallery of format 7; .* reads format 1: upgrade"
+        CompatibilityError, match=r"is a gallery of format 7; .* reads format 2: upgrade"
     ) as caught:
         Store.open(with_format(store.path, 7))
     assert caught.value.code == "store_format_newer"

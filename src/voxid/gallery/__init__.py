@@ -3,10 +3,12 @@
 names     what a name may be, and how it is looked up
 consent   what a person allowed, and the history of it
 keys      master key, derived keys, sealing
+tables    what the SQLite file holds
 database  the SQLite file
 records   a person, with embeddings inside and without them outside
 packing   people as bytes
 rows      the sealed rows of a person
+unknown   people without a name: grounds, recordings, voice; unknown_rows, unknown_change: as stored, as changed
 roster    the verified list of everybody
 change    one transaction that changes something
 store     the gallery file, opened
@@ -20,5 +22,16 @@ from __future__ import annotations
 from voxid.gallery.consent import PURPOSES, Consent, ConsentRecord
 from voxid.gallery.records import Person, VoiceprintInfo
 from voxid.gallery.transfer import TransferReport
+from voxid.gallery.unknown import Grounds, Sighting, UnknownPerson
 
-__all__ = ["PURPOSES", "Consent", "ConsentRecord", "Person", "TransferReport", "VoiceprintInfo"]
+__all__ = [
+    "PURPOSES",
+    "Consent",
+    "ConsentRecord",
+    "Grounds",
+    "Person",
+    "Sighting",
+    "TransferReport",
+    "UnknownPerson",
+    "VoiceprintInfo",
+]

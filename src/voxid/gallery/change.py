@@ -11,8 +11,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from voxid.errors import InputError
-from voxid.gallery.database import consents, opt_out_keys, opt_outs, people, voiceprints
-from voxid.gallery.keys import Keyring, bound_to, new_data_key, opt_out_tag
+from voxid.gallery.keys import Keyring, bound_to, forgotten_tag, new_data_key, opt_out_tag
 from voxid.gallery.names import lookup_form
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import (
@@ -24,11 +23,15 @@ from voxid.gallery.roster import (
     person_element,
 )
 from voxid.gallery.rows import TENANT, PersonRows
+from voxid.gallery.tables import consents, opt_out_keys, opt_outs, people, voiceprints
+from voxid.gallery.unknown_change import UnknownChange
 
-__all__ = ["MAX_VOICEPRINTS_PER_PERSON", "Change"]
+__all__ = ["FORGOTTEN_KEY", "MAX_VOICEPRINTS_PER_PERSON", "Change"]
 
 # Scoring and rewriting a person cost in proportion; nobody needs more references than this.
 MAX_VOICEPRINTS_PER_PERSON: Final = 256
+FORGOTTEN_KEY: Final = "forgotten-"
+"""How the ids of those keys begin that seconds of recordings, and no names, are hashed with."""
 
 RowReader = Callable[[sa.Connection, Sequence[str]], list[PersonRows]]
 
@@ -39,6 +42,7 @@ class Change:
     Attributes:
         generation: of the gallery this change began from.
         traces: bytes of erased rows, to be proved gone after the commit.
+        unknown: what changes of unknown people and their ids.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Change:
         self._ids: dict[bytes, str | None] = {}
         self._opt_out_keys: dict[str, bytes] = {}
         self._opt_outs: dict[tuple[str, bytes], bool] = {}
+        self.unknown = UnknownChange(connection, keyring, roster, self._count, self.traces)
 
     def find(self, name: str) -> str | None:
         """Return the id of the person of that name, or None."""
@@ -112,21 +117,26 @@ class Change:
                 f"{MAX_VOICEPRINTS_PER_PERSON} are kept: enroll fewer recordings.",
             )
         if self.holds(record.id):
-            self.remove(record.id, erase=erase_old)
+            self._remove_rows(record.id, erase=erase_old)
         self._insert(PersonRows.of(record, self._keyring))
 
     def remove(self, person_id: str, *, erase: bool = True) -> None:
-        """Delete a person, wrapped data key and all rows.
+        """Delete a person, wrapped data key, all rows, and the ids they were known by before they had a name.
 
         Args:
             erase: prove after the commit that their bytes are gone from the file and its log.
         """
+        if self.holds(person_id):
+            self._remove_rows(person_id, erase=erase)
+            self.unknown.drop_ids_of(person_id, erase=erase)
+
+    def _remove_rows(self, person_id: str, *, erase: bool) -> None:
         entry = self._entry(person_id)
         if entry is None:
             return
         self._flush()
         if erase:
-            self.traces += self._traces(person_id)
+            self.traces.extend(self._traces(person_id))
         for table in (voiceprints, consents):
             self._connection.execute(table.delete().where(table.c.person_id == person_id))
         self._connection.execute(people.delete().where(people.c.id == person_id))
@@ -135,10 +145,37 @@ class Change:
 
     def add_opt_out(self, name: str) -> None:
         """Forbid the name; only its keyed hash is kept."""
-        if not self._roster.opt_out_keys and not self._opt_out_keys:
-            self.add_opt_out_key(str(uuid4()), new_data_key())
-        key_id, key = next(iter({**self._roster.opt_out_keys, **self._opt_out_keys}.items()))
+        key_id, key = self._own_key("")
         self.add_opt_out_tag(key_id, opt_out_tag(key, lookup_form(name)))
+
+    def forget_seconds(self, audio_sha256: str, seconds: Iterable[int]) -> None:
+        """Remember by keyed hashes that the voice in these seconds of a recording is not to be kept again."""
+        key_id, key = self._own_key(FORGOTTEN_KEY)
+        for second in seconds:
+            self.add_opt_out_tag(key_id, forgotten_tag(key, audio_sha256, second))
+
+    def forgotten_share(self, audio_sha256: str, seconds: Sequence[int]) -> float:
+        """Return the share of these seconds of a recording whose voice was forgotten, 0 to 1."""
+        keys = {**self._roster.opt_out_keys, **self._opt_out_keys}
+        own = {key_id: key for key_id, key in keys.items() if key_id.startswith(FORGOTTEN_KEY)}
+        found = sum(
+            any(
+                self._opt_outs.get(tag, tag in self._roster.opt_outs)
+                for tag in ((id_, forgotten_tag(key, audio_sha256, second)) for id_, key in own.items())
+            )
+            for second in seconds
+        )
+        return found / len(seconds) if seconds else 0.0
+
+    def _own_key(self, prefix: str) -> tuple[str, bytes]:
+        """Return this gallery's own key for one kind of tombstone: the first there is, or a new one."""
+        keys = {**self._roster.opt_out_keys, **self._opt_out_keys}
+        known = [id_ for id_ in keys if id_.startswith(FORGOTTEN_KEY) == bool(prefix)]
+        if not known:
+            known = [prefix + str(uuid4())]
+            self.add_opt_out_key(known[0], new_data_key())
+            keys.update(self._opt_out_keys)
+        return known[0], keys[known[0]]
 
     def lift_opt_out(self, name: str) -> None:
         """Allow the name again."""
@@ -170,16 +207,17 @@ class Change:
         return True
 
     def add_opt_outs_of(self, other: Iterable[tuple[str, bytes]], keys: dict[str, bytes]) -> int:
-        """Take over the opt-outs of another gallery; returns how many are new."""
+        """Take over the opt-outs of another gallery; returns how many names are new."""
         for key_id, key in keys.items():
             self.add_opt_out_key(key_id, key)
-        return sum(self.add_opt_out_tag(key_id, tag) for key_id, tag in other)
+        new = [key_id for key_id, tag in other if self.add_opt_out_tag(key_id, tag)]
+        return sum(not key_id.startswith(FORGOTTEN_KEY) for key_id in new)
 
     def write(self) -> State:
         """Write the next state into the transaction and return it; the same state when nothing changed."""
         self._flush()
         state = self._roster.state
-        if not (self._entries or self._opt_out_keys or self._opt_outs):
+        if not (self._entries or self._opt_out_keys or self._opt_outs or self.unknown.changed):
             return state
         following = State(
             generation=state.generation + 1,
@@ -202,6 +240,7 @@ class Change:
                 roster.entries.pop(person_id, None)
             else:
                 roster.entries[person_id] = entry
+        self.unknown.apply_to(roster)
         roster.opt_out_keys.update(self._opt_out_keys)
         for opt_out, present in self._opt_outs.items():
             (roster.opt_outs.add if present else roster.opt_outs.discard)(opt_out)

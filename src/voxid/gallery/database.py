@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -25,93 +25,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from voxid.errors import CompatibilityError, InputError, StoreError
 from voxid.gallery.keys import sync_folder
+from voxid.gallery.tables import SINCE_FORMAT_2, meta, schema
 
-__all__ = ["Database", "consents", "damaged", "meta", "opt_out_keys", "opt_outs", "people", "voiceprints"]
+__all__ = ["Database", "damaged"]
 
 _BUSY_TIMEOUT_S: Final = 10.0
 _PURGE_TIMEOUT_S: Final = 5.0
 _MAGIC: Final = b"SQLite format 3\x00"
 _APPLICATION_ID: Final = 0x766F7864  # "voxd", kept in the file header so that `file` and we know our own
 _SCAN_BLOCK_BYTES: Final = 8 << 20
-
-
-class _Bytes(sa.LargeBinary):
-    """Bytes that are refused when a damaged page hands out something else in their place."""
-
-    cache_ok = True
-
-    def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        return _only_bytes
-
-
-class _Text(sa.Text):
-    """Text that is refused when a damaged page hands out something else in its place."""
-
-    cache_ok = True
-
-    def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        return _only_text
-
-
-def _only_bytes(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise StoreError(
-            "store_damaged", f"A stored value is {type(value).__name__} where bytes were written."
-        )
-    return value
-
-
-def _only_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise StoreError("store_damaged", f"A stored value is {type(value).__name__} where text was written.")
-    return value
-
-
-_schema = sa.MetaData()
-meta = sa.Table(
-    "meta",
-    _schema,
-    sa.Column("key", _Text, primary_key=True),
-    sa.Column("value", _Bytes, nullable=False),
-)
-people = sa.Table(
-    "person",
-    _schema,
-    sa.Column("id", _Text, primary_key=True),
-    sa.Column("tenant", _Text, nullable=False),
-    sa.Column("name_tag", _Bytes, nullable=False),
-    sa.Column("wrapped_key", _Bytes, nullable=False),
-    sa.Column("sealed", _Bytes, nullable=False),
-    sa.Column("seal", _Bytes, nullable=False),
-    sa.UniqueConstraint("tenant", "name_tag"),
-)
-voiceprints = sa.Table(
-    "voiceprint",
-    _schema,
-    sa.Column("id", _Text, primary_key=True),
-    sa.Column("person_id", _Text, sa.ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("bundle_id", _Text, nullable=False),
-    sa.Column("sealed", _Bytes, nullable=False),
-)
-consents = sa.Table(
-    "consent",
-    _schema,
-    sa.Column("person_id", _Text, sa.ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("sealed", _Bytes, nullable=False),
-)
-opt_out_keys = sa.Table(
-    "opt_out_key",
-    _schema,
-    sa.Column("id", _Text, primary_key=True),
-    sa.Column("wrapped_key", _Bytes, nullable=False),
-)
-opt_outs = sa.Table(
-    "opt_out",
-    _schema,
-    sa.Column("key_id", _Text, sa.ForeignKey("opt_out_key.id"), primary_key=True),
-    sa.Column("tag", _Bytes, primary_key=True),
-)
 
 
 def damaged(path: Path, what: str) -> StoreError:
@@ -144,15 +66,45 @@ class Database:
         except BaseException:
             self.close()
             raise
-        if not set(_schema.tables) <= tables:
+        self._missing = set(schema.tables) - tables
+        if application != _APPLICATION_ID and "person" not in tables:
             self.close()
-            if application != _APPLICATION_ID and "person" not in tables:
-                raise CompatibilityError(
-                    "store_format_unknown",
-                    f"{path.name} is an SQLite database, but not a voxid gallery; give the path of a gallery.",
-                )
-            missing = ", ".join(sorted(set(_schema.tables) - tables))
-            raise damaged(path, f"the table {missing} is missing")
+            raise CompatibilityError(
+                "store_format_unknown",
+                f"{path.name} is an SQLite database, but not a voxid gallery; give the path of a gallery.",
+            )
+        try:
+            self.check_tables(self._missing - set(SINCE_FORMAT_2))
+        except BaseException:
+            self.close()
+            raise
+
+    def check_tables(self, missing: Collection[str] | None = None) -> None:
+        """Refuse a gallery that lacks tables.
+
+        Args:
+            missing: those it lacks; None: of all this format has.
+
+        Raises:
+            StoreError: store_damaged, naming them.
+        """
+        missing = self._missing if missing is None else missing
+        if missing:
+            raise damaged(self.path, f"the table {', '.join(sorted(missing))} is missing")
+
+    def bring_to_format_2(self, rows: Sequence[tuple[str, bytes]], before: bytes) -> None:
+        """Add the tables that came with format 2 and replace the meta `rows`, in one transaction.
+
+        Args:
+            before: the format row of format 1; where another process was first, nothing is done.
+        """
+        with self.writing() as connection:
+            found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "format")).scalar()
+            if found == before:
+                schema.create_all(connection, tables=[schema.tables[name] for name in SINCE_FORMAT_2])
+                for key, value in rows:
+                    connection.execute(meta.update().where(meta.c.key == key).values(value=value))
+        self._missing = set()
 
     @classmethod
     def create(cls, path: Path, rows: Sequence[tuple[str, bytes]]) -> None:
@@ -170,7 +122,7 @@ class Database:
             try:
                 with _translated(path), engine.begin() as connection:
                     connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
-                    _schema.create_all(connection)
+                    schema.create_all(connection)
                     connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in rows])
             finally:
                 engine.dispose()

@@ -121,6 +121,11 @@ def opt_out_tag(opt_out_key: bytes, lookup_name: str) -> bytes:
     return _keyed_hash(opt_out_key, bound_to("opt-out", lookup_name))
 
 
+def forgotten_tag(key: bytes, audio_sha256: str, second: int) -> bytes:
+    """Return the tombstone (32 bytes) of one second of a recording whose voice is not to be kept again."""
+    return _keyed_hash(key, bound_to("forgotten", audio_sha256, str(second)))
+
+
 def new_data_key() -> bytes:
     """Return 32 random bytes from the operating system."""
     return os.urandom(_KEY_BYTES)

@@ -17,7 +17,7 @@ MAX_NAME_CHARS: Final = 120
 _JOINERS: Final = "\u200c\u200d"
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # What diarization calls a stranger: a person of that name could not be told from one.
-_STRANGER: Final = re.compile(r"(speaker[_ ]?\d+|unknown)", re.IGNORECASE)
+_STRANGER: Final = re.compile(r"(speaker[_ ]?\d+|unknown([-_ ].*)?)", re.IGNORECASE)
 
 
 def clean_name(name: str) -> str:

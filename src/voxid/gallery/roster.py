@@ -1,8 +1,9 @@
 """Who is in the gallery, as verified: the list everything is looked up in, and the tag that guards it.
 
-Each person, opt-out key and opt-out contributes one keyed hash; their sum modulo 2^256, their number and the
-generation (counting up with every change) stand in one meta row under a keyed tag. So a person removed, added
-or put back from an older state behind our back is noticed when the list is read, and a change costs one hash.
+Each person, unknown person, former id, opt-out key and opt-out contributes one keyed hash; their sum modulo 2^256,
+their number and the generation (counting up with every change) stand in one meta row under a keyed tag. So a person
+removed, added or put back from an older state behind our back is noticed when the list is read, and a change costs
+one hash.
 
 Not covered: the whole file replaced by an older copy of itself while no process has it open.
 
@@ -20,10 +21,20 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from voxid.errors import StoreError
-from voxid.gallery.database import damaged, meta, opt_out_keys, opt_outs, people
+from voxid.gallery.database import damaged
 from voxid.gallery.keys import Keyring, bound_to, opt_out_tag, same
+from voxid.gallery.tables import known_as, meta, opt_out_keys, opt_outs, people, unknown_people
 
-__all__ = ["Entry", "Roster", "State", "opt_out_element", "opt_out_key_element", "person_element"]
+__all__ = [
+    "Entry",
+    "Roster",
+    "State",
+    "known_as_element",
+    "opt_out_element",
+    "opt_out_key_element",
+    "person_element",
+    "unknown_element",
+]
 
 _MODULUS: Final = 1 << 256
 _STATE: Final = struct.Struct(">QQB32s")  # generation, number of elements, erasure unfinished, sum
@@ -45,7 +56,7 @@ class State:
 
     Args:
         generation: 1 for an empty new gallery, one more after every change.
-        n_elements: people + opt-out keys + opt-outs.
+        n_elements: people + unknown people + their former ids + opt-out keys + opt-outs.
         erasure_unfinished: rows were deleted, but their bytes not yet proved gone.
         total: sum of the elements modulo 2^256.
     """
@@ -99,7 +110,10 @@ class Roster:
         entries: person id -> `Entry`.
         ids: keyed hash of the name -> person id.
         opt_out_keys: key id -> key, the gallery's own first; more after imports.
-        opt_outs: (key id, tag) of every name that may not be enrolled.
+        opt_outs: (key id, tag) of every name that may not be enrolled, and of every second of a recording whose voice
+            may not be kept (`Change.forget_seconds`).
+        unknown: id -> integrity tag of the row of each unknown person.
+        known_as: former id of an unknown person -> id of the person, or unknown person, they are now.
     """
 
     state: State
@@ -107,6 +121,8 @@ class Roster:
     ids: dict[bytes, str] = field(default_factory=dict)
     opt_out_keys: dict[str, bytes] = field(default_factory=dict)
     opt_outs: set[tuple[str, bytes]] = field(default_factory=set)
+    unknown: dict[str, bytes] = field(default_factory=dict)
+    known_as: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -129,6 +145,7 @@ class Roster:
             )
         roster = cls(state)
         elements = list(roster._read_opt_outs(connection, keyring, path))
+        elements += roster._read_unknown(connection, keyring)
         elements += roster._read_people(connection, keyring, {} if known is None else known.entries)
         if len(elements) != state.n_elements or sum(elements) % _MODULUS != state.total:
             raise damaged(path, "its list of people and opt-outs does not match its integrity tag")
@@ -153,6 +170,14 @@ class Roster:
             self.ids[name_tag] = id_
             yield entry.element
 
+    def _read_unknown(self, connection: sa.Connection, keyring: Keyring) -> Iterator[int]:
+        for id_, seal in connection.execute(sa.select(unknown_people.c.id, unknown_people.c.seal)):
+            self.unknown[id_] = seal
+            yield unknown_element(seal)
+        for id_, holder in connection.execute(sa.select(known_as.c.id, known_as.c.holder)):
+            self.known_as[id_] = holder
+            yield known_as_element(keyring, id_, holder)
+
     def _read_opt_outs(self, connection: sa.Connection, keyring: Keyring, path: Path) -> Iterator[int]:
         for key_id, wrapped in connection.execute(sa.select(opt_out_keys.c.id, opt_out_keys.c.wrapped_key)):
             key = keyring.unwrap(wrapped, bound_to("opt-out-key", key_id))
@@ -170,6 +195,16 @@ def person_element(keyring: Keyring, tenant: str, person_id: str, name_tag: byte
     return int.from_bytes(
         keyring.integrity_tag(b"person", tenant.encode(), person_id.encode(), name_tag, seal), "big"
     )
+
+
+def unknown_element(seal: bytes) -> int:
+    """Return an unknown person's contribution to the guarded sum: the tag of the row, which holds its id."""
+    return int.from_bytes(seal, "big")
+
+
+def known_as_element(keyring: Keyring, former: str, holder: str) -> int:
+    """Return a former id's contribution to the guarded sum."""
+    return int.from_bytes(keyring.integrity_tag(b"known-as", former.encode(), holder.encode()), "big")
 
 
 def opt_out_key_element(keyring: Keyring, key_id: str, wrapped: bytes) -> int:

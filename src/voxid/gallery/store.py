@@ -28,8 +28,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from voxid.errors import CompatibilityError, ConfigError, StoreError
-from voxid.gallery.change import Change
-from voxid.gallery.database import Database, consents, damaged, meta, people, voiceprints
+from voxid.gallery.change import FORGOTTEN_KEY, Change
+from voxid.gallery.database import Database, damaged
 from voxid.gallery.keys import (
     KEY_FILE_SUFFIX,
     Keyring,
@@ -42,10 +42,16 @@ from voxid.gallery.names import lookup_form
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import Roster, State
 from voxid.gallery.rows import TENANT, Glimpse, PersonRows
+from voxid.gallery.tables import consents, meta, people, unknown_people, voiceprints
+from voxid.gallery.unknown import UnknownRecord
+from voxid.gallery.unknown_rows import UnknownRow
 
 __all__ = ["FORMAT_VERSION", "Store", "StoreReport"]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""1: people, opt-outs. 2, opened from 1 by itself: unknown people and the ids they had."""
+
+_OLDEST_FORMAT: Final = 1
 _FORMAT: Final = struct.Struct(">I8s")  # version, first bytes of the SHA-256 of the version
 _READ_AT_ONCE: Final = 400  # people per query; SQLite allows 32,766 parameters
 
@@ -63,6 +69,7 @@ class StoreReport:
     people: int
     voiceprints: int
     opt_outs: int
+    unknown: int = 0
 
 
 class Store:
@@ -122,6 +129,9 @@ class Store:
                     "key_wrong",
                     f"The key from {master.origin} is not the key of {path.name}; give the key that was made with it.",
                 )
+            if values["format"] != _format_row(FORMAT_VERSION):
+                database.bring_to_format_2([("format", _format_row(FORMAT_VERSION))], values["format"])
+            database.check_tables()
             return cls(database, Keyring(master, values["store_id"]))
         except BaseException:
             database.close()
@@ -194,6 +204,20 @@ class Store:
         for rows in self._rows_of_many(person_ids):
             yield rows.glimpsed(self._keyring, self.path, bundle_id, speech=speech)
 
+    def read_unknown(self) -> list[UnknownRecord]:
+        """Return every unknown person, those who opted out among them, all from one state.
+
+        Raises:
+            StoreError: store_damaged, naming what of whom.
+        """
+        with self._lock, self._database.reading() as connection:
+            self._refresh(connection)
+            rows = {row[0]: UnknownRow(*row) for row in connection.execute(sa.select(unknown_people))}
+            for id_, seal in self._roster.unknown.items():
+                if id_ not in rows or rows[id_].seal != seal:
+                    raise damaged(self.path, f"the row of {id_} is missing or was replaced")
+            return [rows[id_].opened(self._keyring, self.path) for id_ in sorted(self._roster.unknown)]
+
     @contextmanager
     def changing(self) -> Iterator[Change]:
         """Hand out the one change in progress; committed at the end, undone as a whole on any exception.
@@ -232,7 +256,8 @@ class Store:
                 raise damaged(
                     self.path, f"it holds {n_rows - n_voiceprints} voiceprints that belong to nobody"
                 )
-            return StoreReport(len(records), n_voiceprints, len(self._roster.opt_outs))
+            n_names = sum(not key_id.startswith(FORGOTTEN_KEY) for key_id, _ in self._roster.opt_outs)
+            return StoreReport(len(records), n_voiceprints, n_names, len(self.read_unknown()))
 
     def _refresh(self, connection: sa.Connection) -> None:
         state = State.read(connection, self._keyring, self.path)
@@ -279,19 +304,22 @@ def _create(path: Path, master: MasterKey | None) -> None:
     master = master or create_key_file(path.with_name(path.name + KEY_FILE_SUFFIX))
     store_id = uuid4().bytes
     keyring = Keyring(master, store_id)
-    version = FORMAT_VERSION.to_bytes(4, "big")
     key_check = Keyring.check_value(master)
     identity = hashlib.sha256(store_id + key_check).digest()[:8]
     Database.create(
         path,
         [
-            ("format", _FORMAT.pack(FORMAT_VERSION, hashlib.sha256(version).digest()[:8])),
+            ("format", _format_row(FORMAT_VERSION)),
             ("store_id", store_id),
             ("key_check", key_check),
             ("identity_sum", identity),
             State().row(keyring),
         ],
     )
+
+
+def _format_row(version: int) -> bytes:
+    return _FORMAT.pack(version, hashlib.sha256(version.to_bytes(4, "big")).digest()[:8])
 
 
 def _read_meta(database: Database) -> dict[str, bytes]:
@@ -312,7 +340,7 @@ def _read_meta(database: Database) -> dict[str, bytes]:
             "store_format_newer",
             f"{name} is a gallery of format {version}; this voxid reads format {FORMAT_VERSION}: upgrade voxid.",
         )
-    if version < FORMAT_VERSION:
+    if version < _OLDEST_FORMAT:
         raise CompatibilityError(
             "store_format_older",
             f"{name} is a gallery of format {version}; this voxid reads format {FORMAT_VERSION}: open it with the "

@@ -6,9 +6,10 @@
     records   each 4 bytes of length, then AES-256-GCM ciphertext with tag
 
 Record 0 is the manifest (JSON: when, from which voxid, number of people and voiceprints, bundle ids, opt-outs
-with their keys, SHA-256 of every following record); then one record per person. Each record's associated data
-holds the header and the record's number, so that records cannot be dropped, swapped, repeated or taken from
-another export.
+with their keys, opted-out voices, the ids people had before they were named, SHA-256 of every following record); then
+one record per person. Unknown people are not carried: the grounds they are kept on are this gallery's. Each record's
+associated data holds the header and the record's number, so that records cannot be dropped, swapped, repeated or taken
+from another export.
 
 The passphrase is all that protects the file: choose a long one.
 
@@ -21,7 +22,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,13 +34,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from voxid.errors import CompatibilityError, ConfigError, InputError, StoreError
-from voxid.gallery.change import Change
+from voxid.errors import CompatibilityError, ConfigError, InputError, StoreError, VoxidError
+from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.keys import open_sealed, same, seal, sync_folder
 from voxid.gallery.names import lookup_form
 from voxid.gallery.packing import record_from_bytes, record_to_bytes
 from voxid.gallery.records import PersonRecord, names_of
 from voxid.gallery.store import Store
+from voxid.gallery.unknown import is_unknown_id
+from voxid.gallery.unknown_rows import unknown_from_bytes, unknown_to_bytes
 
 __all__ = ["EXPORT_VERSION", "TransferReport", "export_gallery", "import_gallery"]
 
@@ -95,6 +99,9 @@ def export_gallery(
     with store.snapshot() as roster:
         records = list(store.read_many(list(roster.entries) if person_ids is None else person_ids))
         whole = person_ids is None
+        unknown = [record for record in store.read_unknown() if record.opt_out is not None] if whole else []
+        here = {record.id for record in records}
+        former = {id_: holder for id_, holder in roster.known_as.items() if holder in here}
         keys = {key_id: key.hex() for key_id, key in roster.opt_out_keys.items()} if whole else {}
         opt_outs = sorted([key_id, tag.hex()] for key_id, tag in roster.opt_outs) if whole else []
     blocks = [record_to_bytes(record) for record in records]
@@ -106,10 +113,12 @@ def export_gallery(
         "bundles": sorted({print_.info.bundle_id for record in records for print_ in record.voiceprints}),
         "opt_out_keys": keys,
         "opt_outs": opt_outs,
+        "opted_out_voices": [unknown_to_bytes(record).hex() for record in unknown],
+        "known_as": former,
         "sha256": [hashlib.sha256(block).hexdigest() for block in blocks],
     }
     _write_file(path, secret, [json.dumps(manifest).encode(), *blocks])
-    return TransferReport(names_of(records), n_voiceprints, len(opt_outs))
+    return TransferReport(names_of(records), n_voiceprints, _names_among(opt_outs))
 
 
 def import_gallery(store: Store, path: Path, passphrase: str | None) -> TransferReport:
@@ -128,7 +137,9 @@ def import_gallery(store: Store, path: Path, passphrase: str | None) -> Transfer
     try:
         keys = {str(key_id): bytes.fromhex(key) for key_id, key in manifest["opt_out_keys"].items()}
         opt_outs = [(str(key_id), bytes.fromhex(tag)) for key_id, tag in manifest["opt_outs"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        voices = [unknown_from_bytes(bytes.fromhex(text)) for text in manifest.get("opted_out_voices", ())]
+        former = {str(id_): str(holder) for id_, holder in manifest.get("known_as", {}).items()}
+    except (KeyError, TypeError, ValueError, AttributeError, struct.error, VoxidError) as error:
         raise _damaged(path, "its list of opt-outs cannot be read") from error
     with store.changing() as change:
         n_new = change.add_opt_outs_of(opt_outs, keys)
@@ -146,9 +157,24 @@ def import_gallery(store: Store, path: Path, passphrase: str | None) -> Transfer
             )
         for record in taken:
             change.put(record)
+        _take_over_ids(change, former, {record.id for record in taken})
+        for voice in voices:
+            if change.unknown.seal_of(voice.id) is None:
+                change.unknown.put(voice)
     return TransferReport(
         names_of(taken), sum(len(record.voiceprints) for record in taken), n_new, names_of(skipped)
     )
+
+
+def _take_over_ids(change: Change, former: Mapping[str, str], people: Container[str]) -> None:
+    """Let the ids people had before they were named lead to them here too, unless an unknown person here has one."""
+    for id_, holder in former.items():
+        if holder in people and is_unknown_id(id_) and change.unknown.seal_of(id_) is None:
+            change.unknown.add_known_as(id_, holder)
+
+
+def _names_among(opt_outs: Iterable[Sequence[str]]) -> int:
+    return sum(not key_id.startswith(FORGOTTEN_KEY) for key_id, _ in opt_outs)
 
 
 def _check_nobody_here_opted_out(change: Change, path: Path) -> None:
