@@ -26,7 +26,7 @@ def cluster_ahc(task: Task) -> Labels:
     tree, threshold = grow_tree(task)
     merges, min_weight = choose_merges(tree, threshold, task)
     labels = tree.labels_after(merges)[task.items]
-    return absorb_minor(task.embeddings, task.weights, labels, min_weight)
+    return absorb_minor(task, labels, min_weight)
 
 
 def grow_tree(task: Task) -> tuple[Dendrogram, float]:
@@ -41,22 +41,24 @@ def grow_tree(task: Task) -> tuple[Dendrogram, float]:
     threshold = task.options.threshold
     if threshold is None:
         threshold = split_scores(similarity)
+    weights, apart = task.item_weights, task.apart(task.items)
     if kind.startswith("complete"):
-        return link_complete(similarity, task.item_weights), threshold
+        return link_complete(similarity, weights, apart), threshold
     if not kind.startswith("centroid"):
-        return link_average(similarity, task.item_weights), threshold
+        return link_average(similarity, weights, apart), threshold
     if kind.endswith("plda"):
         return link_centroids(
-            vectors, task.item_weights, lambda means: means, lambda a, b: plda_scores(a, b, psi)
+            vectors, weights, lambda means: means, lambda a, b: plda_scores(a, b, psi), apart
         ), threshold
-    return link_centroids(task.means, task.item_weights, unit_rows, cosine_scores), threshold
+    return link_centroids(task.means, weights, unit_rows, cosine_scores, apart), threshold
 
 
 def choose_merges(tree: Dendrogram, threshold: float, task: Task) -> tuple[int, float]:
     """Return where to cut the tree, and the weight from which a cluster is a speaker.
 
     The cut is the one at ``threshold``, moved as little as possible until the number of clusters that weigh
-    enough lies within the bounds. When no cut has enough heavy clusters, light ones count too.
+    enough lies within the bounds. When no cut has enough heavy clusters, light ones count too. Clusters that are two
+    people join only where there are too many.
     """
     wanted = tree.merges_above(threshold)
     for weight in (task.min_weight, 0.0):
@@ -64,6 +66,8 @@ def choose_merges(tree: Dendrogram, threshold: float, task: Task) -> tuple[int, 
         fits = np.flatnonzero((majors >= task.least) & (majors <= task.most))
         if majors[wanted] > task.most:
             fits = fits[fits > wanted]  # below it clusters are merely still small
+        else:
+            fits = fits[fits <= tree.n_free]
         if weight > 0 and task.least == 1 and majors[wanted] == 0:
             return wanted, float(tree.weights.max())
         if len(fits):

@@ -29,7 +29,7 @@ def cluster_vbx(task: Task) -> Labels:
     space = task.space
     gamma = soften(_begin(task)[task.items], options.smoothing)
     result = infer_speakers(space.project(task.embeddings), space.between, gamma, options)
-    return absorb_minor(task.embeddings, task.weights, renumber(result.labels), task.min_weight)
+    return absorb_minor(task, renumber(result.labels), task.min_weight)
 
 
 def _begin(task: Task) -> Labels:
@@ -37,7 +37,7 @@ def _begin(task: Task) -> Labels:
     threshold, similarity = task.options.threshold, cosine_matrix(task.means)
     if threshold is None:
         threshold = split_scores(similarity) + BIAS
-    tree = link_average(similarity, task.item_weights)
+    tree = link_average(similarity, task.item_weights, task.apart(task.items))
     n_items = len(task.means)
     most = max(MOST_INITIAL, task.least)
     wanted = np.clip(tree.merges_above(threshold), n_items - most, max(0, n_items - task.least))

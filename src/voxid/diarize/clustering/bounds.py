@@ -5,46 +5,81 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.diarize.clustering.constraint import find_torn
 from voxid.diarize.clustering.linkage import agglomerate
 from voxid.diarize.clustering.means import refine_centroids
 from voxid.diarize.clustering.options import Task
 from voxid.diarize.clustering.voices import Floats, Labels, cluster_means, renumber, unit_rows
 
 
-def absorb_minor(
-    embeddings: NDArray[np.float32], weights: Floats, labels: Labels, min_weight: float
-) -> Labels:
+def absorb_minor(task: Task, labels: Labels, min_weight: float) -> Labels:
     """Return labels without clusters lighter than ``min_weight``: their voices go to the nearest heavy one.
 
-    The heaviest cluster always stays. Labels are renumbered by first appearance.
+    The heaviest cluster always stays, and so does a light one of which a voice is surely none of the heavy ones: its
+    chunk holds all of them. Labels are renumbered by first appearance.
 
     Args:
-        embeddings: (K, D) unit rows.
-        weights: (K,) seconds.
         labels: (K,) 0..S-1.
     """
-    means, total = cluster_means(embeddings, weights, labels)
+    means, total = cluster_means(task.embeddings, task.weights, labels)
     major = np.flatnonzero(total >= min(min_weight, float(total.max())))
     if len(major) == len(total):
         return renumber(labels)
-    nearest = major[np.argmax(embeddings @ unit_rows(means[major]).T, axis=1)]
-    return renumber(np.where(np.isin(labels, major), labels, nearest))
+    minor = np.flatnonzero(~np.isin(labels, major))
+    near = task.embeddings[minor] @ unit_rows(means[major]).T
+    absorbed = labels.copy()
+    if task.ordered:
+        absorbed[minor] = major[np.argmax(near, axis=1)]
+        return renumber(absorbed)
+    held = _held(task, labels, major)
+    for row in np.argsort(-task.weights[minor], kind="stable").tolist():
+        voice, sure = minor[row], task.sure[minor[row]]
+        places = held.setdefault(int(task.chunk[voice]), np.zeros(len(major), np.bool_))
+        if sure and places.all():
+            continue  # it stays with its cluster
+        place = int(np.argmax(np.where(places & sure, -np.inf, near[row])))
+        places[place] |= sure
+        absorbed[voice] = major[place]
+    staying = np.isin(labels, np.unique(absorbed[minor]))  # whose cluster has a voice that stays, stays whole
+    return renumber(np.where(staying, labels, absorbed))
+
+
+def _held(task: Task, labels: Labels, major: Labels) -> dict[int, NDArray[np.bool_]]:
+    """Return chunk -> (H,) which of the heavy clusters have a voice in it that is no slip."""
+    held: dict[int, NDArray[np.bool_]] = {}
+    sure = np.flatnonzero(task.sure)
+    for place, label in enumerate(major.tolist()):
+        for chunk in np.unique(task.chunk[sure[labels[sure] == label]]).tolist():
+            held.setdefault(chunk, np.zeros(len(major), np.bool_))[place] = True
+    return held
 
 
 def fit_bounds(task: Task, labels: Labels) -> Labels:
     """Return labels with at least ``task.least`` and at most ``task.most`` clusters, otherwise unchanged.
 
-    Too many: the most alike clusters join (average linkage). Too few: the loosest is split in two, again and
-    again. Bounds that the method itself met cost nothing here.
+    Too many: the most alike clusters join (average linkage), those that are two people last. Too few: one that holds
+    two voices of a chunk is split between them, else the loosest in two, again and again. Bounds that the method
+    itself met cost nothing here.
     """
     labels = renumber(labels)
     surplus = int(labels.max()) + 1 - task.most
     if surplus > 0:
         means, total = cluster_means(task.embeddings, task.weights, labels)
-        labels = agglomerate(means, total).labels_after(surplus)[labels]
+        labels = agglomerate(means, total, task.apart(labels)).labels_after(surplus)[labels]
     while int(labels.max()) + 1 < task.least:
-        labels = _split_loosest(task, labels)
+        torn = None if task.ordered else find_torn(task.chunk, task.weights, task.sure, labels)
+        labels = _split_loosest(task, labels) if torn is None else _split_torn(task, labels, torn)
     return renumber(labels)
+
+
+def _split_torn(task: Task, labels: Labels, torn: Labels) -> Labels:
+    """Return labels with one cluster more: the one of these two voices, cut between them."""
+    own = np.flatnonzero(labels == labels[torn[0]])
+    halves = refine_centroids(task.embeddings[own], task.weights[own], task.embeddings[torn]) == 1
+    halves[np.searchsorted(own, torn)] = False, True
+    split = labels.copy()
+    split[own[halves]] = int(labels.max()) + 1
+    return split
 
 
 def _split_loosest(task: Task, labels: Labels) -> Labels:

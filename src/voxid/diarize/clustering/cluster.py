@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxid.diarize.clustering.ahc import cluster_ahc
 from voxid.diarize.clustering.bayes import cluster_vbx
@@ -15,7 +16,7 @@ from voxid.diarize.clustering.confidence import (
     measure_gap,
     measure_stability,
 )
-from voxid.diarize.clustering.constraint import assign_apart
+from voxid.diarize.clustering.constraint import assign_apart, find_apart
 from voxid.diarize.clustering.levels import find_items
 from voxid.diarize.clustering.means import cluster_by_means, refine_centroids
 from voxid.diarize.clustering.options import ClusterOptions, Task
@@ -69,9 +70,25 @@ def make_task(voices: Voices, count: SpeakerCount, options: ClusterOptions, plda
     most = count.most if count.most is not None else max(count.least, options.max_automatic_speakers)
     direct = max(options.direct_windows, count.least)
     cosine_threshold = None if options.method.endswith("plda") else options.threshold
-    items = find_items(voices.embeddings, weights, direct, cosine_threshold)
-    most = min(most, len(voices))
-    return Task(voices.embeddings, weights, items, count.least, most, not voices.crowded, options, plda)
+    crowded, most = voices.crowded, min(most, len(voices))
+    sure = weights >= options.apart_s
+
+    def apart_in(rows: Labels) -> NDArray[np.bool_] | None:
+        return find_apart(voices.chunk[rows], sure[rows], np.arange(len(rows))) if crowded else None
+
+    items = find_items(voices.embeddings, weights, direct, cosine_threshold, apart_in)
+    return Task(
+        embeddings=voices.embeddings,
+        weights=weights,
+        chunk=voices.chunk,
+        sure=sure,
+        items=items,
+        least=count.least,
+        most=most,
+        ordered=not crowded,
+        options=options,
+        plda=plda,
+    )
 
 
 def find_labels(task: Task) -> Labels:
@@ -82,11 +99,12 @@ def find_labels(task: Task) -> Labels:
 def weigh_evidence(task: Task, labels: Labels) -> Evidence:
     """Return what speaks for the number of speakers in ``labels`` (K,), -1 where a voice found no place."""
     n_speakers = int(labels.max()) + 1
-    placed = labels >= 0
+    part = task.take(np.flatnonzero(labels >= 0))
+    placed = renumber(labels[labels >= 0])
     other = "ahc" if task.options.method in ("spectral", "nme-sc") else "spectral"
     second = replace(task, options=replace(task.options, method=other))
     return Evidence(
-        gap=measure_gap(task.embeddings[placed], task.weights[placed], labels[placed], task.min_weight),
+        gap=measure_gap(part.embeddings, part.weights, placed, task.min_weight, part.apart(placed)),
         stability=measure_stability(task, n_speakers, find_labels),
         disagreement=abs(int(find_labels(second).max()) + 1 - n_speakers),
     )
@@ -102,7 +120,7 @@ def cluster_k_means(task: Task) -> Labels:
         return cluster_by_means(task.embeddings, task.weights, task.least, rng)
     means, _ = cluster_means(task.embeddings, task.weights, cluster_ahc(task))
     labels = renumber(refine_centroids(task.embeddings, task.weights, unit_rows(means)))
-    return absorb_minor(task.embeddings, task.weights, labels, task.min_weight)
+    return absorb_minor(task, labels, task.min_weight)
 
 
 METHODS: Mapping[str, Callable[[Task], Labels]] = {

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from voxid.diarize.clustering.bounds import split_in_two
 from voxid.diarize.clustering.options import Task
-from voxid.diarize.clustering.voices import Floats, Labels, cluster_means, renumber
+from voxid.diarize.clustering.voices import Floats, Labels, cluster_means
 
 MOST_RESAMPLED = 500
 """Voices in a resample at most: what keeps the confidence cheap however long the recording is."""
@@ -76,25 +76,37 @@ def measure_stability(task: Task, n_speakers: int, find_labels: Callable[[Task],
     for _ in range(task.options.resamples):
         rows = np.sort(rng.choice(n_voices, size, replace=False))
         weights = task.weights[rows] * (task.weights.sum() / task.weights[rows].sum())
-        part = replace(task, embeddings=task.embeddings[rows], weights=weights, items=np.arange(size))
+        part = replace(task.take(rows), weights=weights)
         same += int(find_labels(part).max()) + 1 == n_speakers
     return same / task.options.resamples
 
 
-def measure_gap(embeddings: NDArray[np.float32], weights: Floats, labels: Labels, min_weight: float) -> float:
+def measure_gap(
+    embeddings: NDArray[np.float32],
+    weights: Floats,
+    labels: Labels,
+    min_weight: float,
+    apart: NDArray[np.bool_] | None = None,
+) -> float:
     """Return how far apart, in mean cosine, the next smaller and the next larger number of speakers are.
 
     The most alike two clusters join at one similarity; the loosest cluster that could be two speakers splits at
     another. Any threshold between the two gives the same number, so the wider the better; below 0 the clusters
     contradict themselves.
+
+    Args:
+        labels: (K,) 0..S-1 by first appearance.
+        apart: (S, S) which speakers are heard in one chunk, and never join.
     """
-    means, _ = cluster_means(embeddings, weights, renumber(labels))
+    means, _ = cluster_means(embeddings, weights, labels)
     between = means @ means.T
     np.fill_diagonal(between, -1.0)
+    if apart is not None:
+        between[apart] = np.minimum(between[apart], 0.0)
     joins_at = float(between.max()) if len(means) > 1 else 0.0
     splits_at = 1.0
     for label in range(len(means)):
-        own = np.flatnonzero(renumber(labels) == label)
+        own = np.flatnonzero(labels == label)
         own = own[:: -(-len(own) // MOST_SPLIT)]
         if len(own) < 2:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,11 @@ PURE_MARGIN = 0.2
 
 
 def find_items(
-    embeddings: NDArray[np.float32], weights: Floats, direct: int, threshold: float | None
+    embeddings: NDArray[np.float32],
+    weights: Floats,
+    direct: int,
+    threshold: float | None,
+    apart_in: Callable[[Labels], NDArray[np.bool_] | None] = lambda rows: None,
 ) -> Labels:
     """Return (K,) the item 0..M-1 of each voice: itself, or beyond ``direct`` voices a small pure cluster.
 
@@ -38,6 +44,7 @@ def find_items(
         embeddings: (K, D) unit rows in order of time.
         weights: (K,) seconds.
         threshold: mean cosine above which clusters will join; None finds one in each block.
+        apart_in: rows (R,) to (R, R), which of them are two people; items never hold such a pair.
     """
     if len(embeddings) <= direct:
         return np.arange(len(embeddings))
@@ -49,8 +56,8 @@ def find_items(
         pure = threshold
         if pure is None:
             pure = split_scores(cosine_matrix(embeddings[block]))
-        tree = agglomerate(embeddings[block], weights[block])
-        merges = max(tree.merges_above(pure + PURE_MARGIN), len(block) - most)
+        tree = agglomerate(embeddings[block], weights[block], apart_in(block))
+        merges = min(max(tree.merges_above(pure + PURE_MARGIN), len(block) - most), tree.n_free)
         items[block] = tree.labels_after(merges) + offset
         offset = int(items[block].max()) + 1
     return items

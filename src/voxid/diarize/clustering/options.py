@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.diarize.clustering.constraint import find_apart
 from voxid.diarize.clustering.voices import Floats, Labels, cluster_means
 from voxid.diarize.options import CLUSTERINGS, DiarizeOptions
 from voxid.diarize.vbx import VbxOptions
@@ -32,6 +33,8 @@ class ClusterOptions:
         threshold: similarity above which clusters join, in the units of the method (cosine or LLR). None finds it in
             the recording, between two Gaussians fitted to the similarities of all pairs.
         min_voice_s: voices with less clean speech do not shape the clusters and are only assigned to them.
+        apart_s: two voices of one chunk with this much clean speech each are two people, and are never joined; a
+            shorter one may be a slip of the segmentation, and is kept apart only in the last matching.
         vbx: of the method ``vbx``; None takes the values for windows or for local voices, as the voices are.
         resamples: how often half of the voices are clustered again when the confidence is measured.
         seed: of everything drawn.
@@ -40,6 +43,7 @@ class ClusterOptions:
     method: str = "ahc"
     threshold: float | None = None
     min_voice_s: float = 0.0
+    apart_s: float = 1.0
     min_cluster_s: float = DiarizeOptions.min_cluster_s
     min_cluster_share: float = DiarizeOptions.min_cluster_share
     max_automatic_speakers: int = DiarizeOptions.max_automatic_speakers
@@ -54,8 +58,8 @@ class ClusterOptions:
                 "option_invalid",
                 f"clustering is {self.method!r}; expected one of {', '.join(CLUSTERINGS)}; change it.",
             )
-        least = min(self.min_voice_s, self.min_cluster_s, self.min_cluster_share)
-        sound = math.isfinite(self.min_voice_s + self.min_cluster_s + self.min_cluster_share) and least >= 0
+        seconds = self.min_voice_s, self.apart_s, self.min_cluster_s, self.min_cluster_share
+        sound = math.isfinite(sum(seconds)) and min(seconds) >= 0
         if not sound or min(self.max_automatic_speakers, self.direct_windows, self.resamples) < 1:
             raise InputError(
                 "option_invalid",
@@ -101,6 +105,8 @@ class Task:
     Attributes:
         embeddings: (K, D) unit rows in order of time.
         weights: (K,) seconds of clean speech.
+        chunk: (K,) which chunk each was heard in.
+        sure: (K,) which voices forbid that others of their chunk join them.
         items: (K,) the item 0..M-1 each voice belongs to; items are never taken apart.
         least, most: how many speakers may come out; 1 <= least <= most.
         ordered: whether the order in time means something (windows), or several voices share a place.
@@ -108,12 +114,25 @@ class Task:
 
     embeddings: NDArray[np.float32]
     weights: Floats
+    chunk: Labels
+    sure: NDArray[np.bool_]
     items: Labels
     least: int
     most: int
     ordered: bool
     options: ClusterOptions
     plda: Plda | None = None
+
+    def take(self, rows: NDArray[np.integer]) -> Task:
+        """Return the task of some of the voices, each an item of its own."""
+        return replace(
+            self,
+            embeddings=self.embeddings[rows],
+            weights=self.weights[rows],
+            chunk=self.chunk[rows],
+            sure=self.sure[rows],
+            items=np.arange(len(rows)),
+        )
 
     @cached_property
     def _item_means(self) -> tuple[NDArray[np.float32], Floats]:
@@ -128,6 +147,10 @@ class Task:
     def item_weights(self) -> Floats:
         """(M,) seconds of each item."""
         return self._item_means[1]
+
+    def apart(self, items: Labels) -> NDArray[np.bool_] | None:
+        """Return (M, M) which of any items (K,) are two people; None where every voice has a chunk of its own."""
+        return None if self.ordered else find_apart(self.chunk, self.sure, items)
 
     @property
     def min_weight(self) -> float:

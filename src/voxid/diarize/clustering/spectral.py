@@ -106,6 +106,4 @@ def _cut(task: Task, nodes: Labels, laplacian: Floats) -> Labels:
     rows = unit_rows(vectors[:, :n_parts].astype(np.float32))
     weights = np.asarray(np.bincount(nodes, weights=task.weights), dtype=np.float64)
     parts = cluster_by_means(rows, weights, n_parts, rng)
-    return absorb_minor(
-        task.embeddings, task.weights, parts[nodes], 0.0 if least == most else task.min_weight
-    )
+    return absorb_minor(task, parts[nodes], 0.0 if least == most else task.min_weight)
