@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -29,6 +29,15 @@ _Method = Annotated[
     str | None,
     typer.Option(
         "--clustering", metavar="NAME", help="How voices are told apart: ahc, vbx, spectral, nme-sc, ..."
+    ),
+]
+
+
+_Hearing = Annotated[
+    Literal["network", "vad"] | None,
+    typer.Option(
+        "--segmentation",
+        help="How speech is found: by the network, which hears overlap, or by voice activity detection.",
     ),
 ]
 
@@ -75,6 +84,7 @@ def who(
     min_speakers: _Least = None,
     max_speakers: _Most = None,
     clustering: _Method = None,
+    segmentation: _Hearing = None,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
@@ -98,7 +108,10 @@ def who(
 
     policy = ReviewPolicy() if min_confidence is None else ReviewPolicy(min_confidence)
     files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html, sound=not no_sound)
-    chosen = DiarizeOptions(clustering=clustering) if clustering else DiarizeOptions()
+    chosen = DiarizeOptions(
+        clustering=clustering or DiarizeOptions.clustering,
+        segmentation=segmentation or DiarizeOptions.segmentation,
+    )
     people = _people_to_name(gallery, bundle)
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
