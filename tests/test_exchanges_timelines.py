@@ -1,4 +1,4 @@
-"""JSON of both versions, CSV, TextGrid, WebVTT and pyannote: golden files, round trips, hostile files."""
+"""JSON of every version, CSV, TextGrid, WebVTT and pyannote: golden files, round trips, hostile files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 
 from voxid.errors import ConfigError, InputError
 from voxid.segments import Segment
-from voxid.timeline import Suggestion, Timeline, Turn, read_uem
+from voxid.timeline import Naming, Revision, Suggestion, Timeline, Turn, read_uem
 
 FIXTURES = Path(__file__).parent / "fixtures" / "timelines"
 TALK = Timeline(
@@ -30,8 +32,22 @@ TALK = Timeline(
     "my meeting",
     "0123456789abcdef" * 4,
 )
+REMEMBERED = replace(
+    TALK,
+    turns=(
+        *TALK.turns[:1],
+        replace(TALK.turns[1], speaker="unknown-7k3f2m9x", llr=4.5, voice_id="unknown-7k3f2m9x"),
+        *TALK.turns[2:],
+    ),
+    naming=Naming("far_1pct", 0.01, 2.391, 3, 2, 2.9),
+    history=(
+        Revision(
+            datetime(2026, 11, 21, 9, 30, tzinfo=UTC), Segment(4.5, 5.0), "SPEAKER_01", '"=李雷" <&>', "Dora"
+        ),
+    ),
+)
 GOLDEN: dict[str, Callable[[Timeline], str]] = {
-    "talk-v2.json": Timeline.to_json,
+    "talk-v3.json": lambda talk: REMEMBERED.to_json(),
     "talk.rttm": Timeline.to_rttm,
     "talk.uem": Timeline.to_uem,
     "talk.srt": Timeline.to_srt,
@@ -50,7 +66,7 @@ def random_talk(rng: np.random.Generator) -> Timeline:
         for _ in range(int(rng.integers(0, 4))):
             start_ms = at_ms + int(rng.integers(0, 2000))
             at_ms = start_ms + int(rng.integers(1, 3000))
-            known = rng.uniform(size=4) < 0.5
+            known = rng.uniform(size=5) < 0.5
             turns.append(
                 Turn(
                     Segment(start_ms / 1000, at_ms / 1000),
@@ -60,6 +76,7 @@ def random_talk(rng: np.random.Generator) -> Timeline:
                     round(float(rng.uniform()), 3) if known[1] else None,
                     Suggestion("=sum", round(float(rng.normal()), 3), 2.5) if known[2] else None,
                     bool(known[3]),
+                    "unknown-7k3f2m9x" if known[4] else None,
                 )
             )
     return Timeline(tuple(turns), 20.5, "talk", "ab" * 32)
@@ -71,8 +88,9 @@ def test_golden_files(name: str) -> None:
     assert GOLDEN[name](TALK) == (FIXTURES / name).read_text(encoding="utf-8")
 
 
-def test_json_of_both_versions_is_read() -> None:
-    """Version 1 knows less; what it knows is kept."""
+def test_json_of_every_version_is_read() -> None:
+    """Older ones know less; what they know is kept."""
+    assert Timeline.read_json(FIXTURES / "talk-v3.json") == REMEMBERED
     assert Timeline.read_json(FIXTURES / "talk-v2.json") == TALK
     old = Timeline.read_json(FIXTURES / "talk-v1.json")
     assert (old.uri, old.duration_s, old.audio_sha256) == ("my meeting", 3726.0, None)
@@ -362,7 +380,7 @@ def test_files_are_written(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             write(TALK, tmp_path / "no" / name)
         assert caught.value.code == "output_unwritable"
-    assert json.loads((tmp_path / "json").read_text(encoding="utf-8"))["version"] == 2
+    assert json.loads((tmp_path / "json").read_text(encoding="utf-8"))["version"] == 3
     for name, code in (("json", "timeline"), ("csv", "csv"), ("textgrid", "textgrid")):
         with pytest.raises(InputError) as caught:
             getattr(Timeline, f"read_{name}")(tmp_path / "none")

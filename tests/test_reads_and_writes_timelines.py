@@ -136,7 +136,16 @@ def test_json_round_trip() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 3},
+        {"version": 4},
+        {"history": None},
+        {"history": [{}]},
+        {
+            "history": [
+                {"at": "soon", "start_s": 0, "end_s": 1, "old_label": "a", "new_name": "b", "reviewer": None}
+            ]
+        },
+        {"naming": {}},
+        {"naming": 7},
         {"version": True},
         {"audio_sha256": "f" * 63},
         {"audio_sha256": 7},

@@ -1,6 +1,7 @@
-"""A timeline as a JSON document: what ``--json`` prints, pages hold and the service will send. Version 2.
+"""A timeline as a JSON document: what ``--json`` prints, pages hold and the service will send. Version 3.
 
-Version 1 (no hash of the audio, no confidence, suggestion or review) is read as well.
+Version 2 (no ids of unknown people, no account of how names were found, no history of corrections) and version 1 (no
+hash of the audio either, no confidence, suggestion or review) are read as well.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Any
 from voxid.errors import InputError
 from voxid.segments import Segment
 from voxid.timeline.review import ReviewItem
+from voxid.timeline.revision import Naming, Revision
 from voxid.timeline.text import finite_number
 from voxid.timeline.turn import Suggestion, Turn
 from voxid.timeline.voices import find_overlaps, overlapped_seconds
 
 __all__ = ["JSON_VERSION", "TimelineParts", "check_sha256", "describe_turns", "read_document"]
 
-JSON_VERSION = 2
+JSON_VERSION = 3
+_MAX_REVISIONS = 1_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,6 +35,8 @@ class TimelineParts:
     duration_s: float
     uri: str
     audio_sha256: str | None
+    naming: Naming | None = None
+    history: tuple[Revision, ...] = ()
 
 
 def check_sha256(value: object) -> str:
@@ -72,11 +77,12 @@ def _describe_turn(turn: Turn, overlapped_s: float) -> dict[str, Any]:
             "threshold_llr": round(suggestion.threshold_llr, 3),
         },
         "reviewed": turn.reviewed,
+        "voice_id": turn.voice_id,
     }
 
 
 def read_document(text: str) -> TimelineParts:
-    """Return what a document of version 1 or 2 holds; what follows from the turns is not read, but found anew.
+    """Return what a document of version 1 to 3 holds; what follows from the turns is not read, but found anew.
 
     Raises:
         InputError: timeline_invalid.
@@ -84,15 +90,20 @@ def read_document(text: str) -> TimelineParts:
     try:
         data = json.loads(text)
         version = data["version"]
-        if version not in (1, JSON_VERSION) or isinstance(version, bool):
-            raise ValueError(f"version {version!r} instead of 1 or {JSON_VERSION}")
+        if version not in range(1, JSON_VERSION + 1) or isinstance(version, bool):
+            raise ValueError(f"version {version!r} instead of 1 to {JSON_VERSION}")
         turns = tuple(_read_turn(turn, version) for turn in data["turns"])
         digest = data["audio_sha256"] if version > 1 else None
+        naming, history = (data["naming"], data["history"]) if version > 2 else (None, [])
+        if not isinstance(history, list) or len(history) > _MAX_REVISIONS:
+            raise ValueError(f"history is no list of at most {_MAX_REVISIONS:,}")
         return TimelineParts(
             turns,
             finite_number(data["duration_s"]),
             str(data["uri"]),
             None if digest is None else check_sha256(digest),
+            None if naming is None else Naming.from_dict(naming),
+            tuple(Revision.from_dict(fields) for fields in history),
         )
     except InputError as error:
         raise InputError("timeline_invalid", error.message) from None
@@ -123,4 +134,5 @@ def _read_turn(data: dict[str, Any], version: int) -> Turn:
             finite_number(suggestion["threshold_llr"]),
         ),
         data["reviewed"] is True,
+        data["voice_id"] if version > 2 else None,
     )

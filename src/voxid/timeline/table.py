@@ -14,7 +14,7 @@ from voxid.timeline.text import bad_line, read_text
 from voxid.timeline.turn import Suggestion, Turn
 from voxid.timeline.voices import find_overlaps, overlapped_seconds
 
-__all__ = ["format_csv", "read_csv_turns"]
+__all__ = ["format_csv", "read_csv_turns", "unescape_cell"]
 
 _COLUMNS = (
     "start_s",
@@ -40,11 +40,13 @@ _ESCAPED = re.compile(r"'+[=+\-@]")
 def format_csv(turns: Sequence[Turn]) -> str:
     """Return a header and a row per turn; times in seconds to the millisecond, empty where nothing is known.
 
-    A name that a spreadsheet would run as a formula gets an apostrophe in front.
+    A name that a spreadsheet would run as a formula gets an apostrophe in front. The column ``voice_id`` is there only
+    where a turn has one.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    remembered = any(turn.voice_id is not None for turn in turns)
+    writer.writerow((*_COLUMNS, "voice_id") if remembered else _COLUMNS)
     for turn, shared_s in zip(turns, overlapped_seconds(turns, find_overlaps(turns)), strict=True):
         end_s = max(round(turn.end_s, 3), round(turn.start_s, 3) + 0.001)
         suggestion = turn.suggestion
@@ -62,6 +64,7 @@ def format_csv(turns: Sequence[Turn]) -> str:
                 _as_text(suggestion.person) if suggestion else "",
                 _number(suggestion.llr if suggestion else None),
                 _number(suggestion.threshold_llr if suggestion else None),
+                *([_as_text(turn.voice_id or "")] if remembered else []),
             )
         )
     return out.getvalue()
@@ -94,7 +97,7 @@ def read_csv_turns(path: str | Path) -> list[Turn]:
 
 
 def _turn(row: Mapping[str, str | None]) -> Turn:
-    person = _from_text(row.get("suggestion") or "")
+    person = unescape_cell(row.get("suggestion") or "")
     suggestion = None
     if person:
         llr, threshold_llr = _parse(row, "suggestion_llr"), _parse(row, "suggestion_threshold_llr")
@@ -106,12 +109,13 @@ def _turn(row: Mapping[str, str | None]) -> Turn:
         raise ValueError("a turn without a start or an end")
     return Turn(
         Segment(start_s, end_s),
-        _from_text(row["speaker"] or ""),
+        unescape_cell(row["speaker"] or ""),
         _flag(row, "named"),
         _parse(row, "llr"),
         _parse(row, "confidence"),
         suggestion,
         _flag(row, "reviewed"),
+        unescape_cell(row.get("voice_id") or "") or None,
     )
 
 
@@ -140,5 +144,6 @@ def _as_text(name: str) -> str:
     return "'" + name if _FORMULA.match(name) else name
 
 
-def _from_text(field: str) -> str:
+def unescape_cell(field: str) -> str:
+    """Return a cell without the apostrophe that keeps a spreadsheet from running it."""
     return field[1:] if _ESCAPED.match(field) else field

@@ -15,12 +15,13 @@ from voxid.segments import Segment, merge_segments
 from voxid.timeline import annotation as exchange
 from voxid.timeline.document import JSON_VERSION, check_sha256, describe_turns, read_document
 from voxid.timeline.review import ReviewItem, ReviewPolicy, find_doubts
+from voxid.timeline.revision import Naming, Revision
 from voxid.timeline.rttm import format_rttm, format_uem, read_rttm_turns
 from voxid.timeline.subtitles import format_srt, format_vtt
 from voxid.timeline.table import format_csv, read_csv_turns
 from voxid.timeline.text import read_text, write_text
 from voxid.timeline.textgrid import format_textgrid, read_textgrid_turns
-from voxid.timeline.turn import Turn, sort_turns
+from voxid.timeline.turn import Turn, is_label, sort_turns
 from voxid.timeline.voices import (
     Stretch,
     choose_one_voice,
@@ -46,6 +47,8 @@ class Timeline:
         duration_s: length of the recording in seconds.
         uri: short name of the recording, as RTTM wants it.
         audio_sha256: hash (hex) of the encoded audio, which corrections must match; None: not known.
+        naming: how the names were found, with the false-accept rate; None: no gallery was asked.
+        history: what people corrected or agreed with, oldest first.
 
     Raises:
         InputError: timeline_invalid when the duration is not finite, negative, a turn ends behind it, or the hash
@@ -63,6 +66,8 @@ class Timeline:
     duration_s: float
     uri: str = "audio"
     audio_sha256: str | None = None
+    naming: Naming | None = None
+    history: tuple[Revision, ...] = ()
 
     def __post_init__(self) -> None:
         ordered = sort_turns(self.turns)
@@ -150,6 +155,29 @@ class Timeline:
         ]
         return replace(self, turns=tuple(turns))
 
+    @property
+    def voice_ids(self) -> tuple[str, ...]:
+        """The stable ids of unknown people on the timeline, in order of time."""
+        return tuple(dict.fromkeys(turn.voice_id for turn in self.turns if turn.voice_id is not None))
+
+    def relabel(self, names: Mapping[str, str | None]) -> Timeline:
+        """Return the timeline with the names that the ids of unknown people have by now.
+
+        Args:
+            names: stable id -> the person's name, the id of the unknown person they are now, or None when nobody has
+                the id any more: such turns are called by their id again. Other ids stay as they are.
+        """
+        turns = []
+        for turn in self.turns:
+            if turn.voice_id is not None and turn.voice_id in names:
+                label = names[turn.voice_id] or turn.voice_id
+                if label != turn.speaker:
+                    named = not is_label(label)
+                    told = None if named else turn.suggestion
+                    turn = replace(turn, speaker=label, named=named, suggestion=told)
+            turns.append(turn)
+        return replace(self, turns=tuple(turns))
+
     # --- RTTM and UEM ---
 
     def to_rttm(self) -> str:
@@ -206,8 +234,10 @@ class Timeline:
             "uri": self.uri,
             "audio_sha256": self.audio_sha256,
             "duration_s": round(self.duration_s, 3),
+            "naming": None if self.naming is None else self.naming.to_dict(),
             "speakers": [{"name": name, "speech_s": round(self.speech_s(name), 3)} for name in self.speakers],
             **describe_turns(self.turns, self.review(policy)),
+            "history": [revision.to_dict() for revision in self.history],
         }
 
     def to_json(self, policy: ReviewPolicy | None = None) -> str:
@@ -226,7 +256,7 @@ class Timeline:
             InputError: timeline_invalid.
         """
         parts = read_document(text)
-        return cls(parts.turns, parts.duration_s, parts.uri, parts.audio_sha256)
+        return cls(parts.turns, parts.duration_s, parts.uri, parts.audio_sha256, parts.naming, parts.history)
 
     @classmethod
     def read_json(cls, path: str | Path) -> Timeline:

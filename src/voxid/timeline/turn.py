@@ -81,13 +81,15 @@ class Turn:
         segment: when.
         speaker: a person's name, or a label such as ``SPEAKER_00``.
         named: the speaker is a person by name, found in the gallery or said by a reviewer, and no label.
-        llr: natural-log likelihood ratio behind the name (higher is surer); None without a name.
+        llr: natural-log likelihood ratio behind the name or an unknown person's id (higher is surer); None without.
         confidence: probability that this is that speaker, in [0, 1]; None: not measured.
         suggestion: who a stranger may be; None: nobody comes near.
         reviewed: a person has listened and agrees.
+        voice_id: stable id of the unknown person whose voice a gallery knows or knew; it stays when they are named, so
+            that `Timeline.relabel` finds the turn. None: nobody was remembered here.
 
     Raises:
-        InputError: speaker_invalid when the name is empty, over 200 letters or holds control characters;
+        InputError: speaker_invalid when a name is empty, over 200 letters or holds control characters;
             confidence_invalid outside [0, 1].
     """
 
@@ -98,9 +100,12 @@ class Turn:
     confidence: float | None = None
     suggestion: Suggestion | None = None
     reviewed: bool = False
+    voice_id: str | None = None
 
     def __post_init__(self) -> None:
         check_speaker(self.speaker)
+        if self.voice_id is not None:
+            check_speaker(self.voice_id)
         if self.confidence is not None and not (0 <= self.confidence <= 1):  # also False for NaN
             raise InputError(
                 "confidence_invalid",
