@@ -14,11 +14,12 @@ import torch
 from voxid.diarize.segmentation import Segmenter
 from voxid.errors import CompatibilityError, InputError
 from voxid.features import fbank
+from voxid.train.course import Part
 from voxid.train.segmentation.export import export_segmenter
-from voxid.train.segmentation.loop import Chunk, stacked, train, validate
 from voxid.train.segmentation.network import SegmentationNetwork, Size
+from voxid.train.segmentation.objective import Chunk, stacked, train, validate
 from voxid.train.segmentation.powerset import Powerset, permuted_to, powerset_loss
-from voxid.train.segmentation.recipe import Part, SegmentationRecipe
+from voxid.train.segmentation.recipe import SegmentationRecipe
 
 TINY = Size(channels=32, blocks=1, heads=2, kernel=5, widening=1, dropout=0.0)
 

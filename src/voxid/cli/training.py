@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from voxid.bundle import Bundle
-    from voxid.diarize.segmentation import Segmenter
+    from voxid.train.tasks import Trained
 
 
 @command
@@ -43,7 +43,8 @@ def train(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train a network by a recipe and export it (needs the train extra): embeddings as a bundle, or segmentation.
+    """Train a network by a recipe and export it (needs the train extra): embeddings as a bundle, or what the recipe's
+    task says: segmentation, target_speech.
 
     An interrupted run goes on where it was when it is started again. Several GPUs or machines share a run under
     torchrun --nproc-per-node N -m voxid train RECIPE.
@@ -53,13 +54,13 @@ def train(
         voxid train recipes/ecapa-base.yaml --corpora ../corpora
     """
     require_torch()
-    from voxid.train.segmentation.recipe import is_segmentation_recipe
+    from voxid.train.course import task_of
 
     where = _Places(recipe, corpora, work, out, teacher, resume=not fresh)
+    task = task_of(recipe)
     with bars(as_json) as bar:
-        made, folder = (
-            _train_segmenter(where, bar) if is_segmentation_recipe(recipe) else _train_bundle(where, bar)
-        )
+        made: Trained
+        made, folder = _train_bundle(where, bar) if task is None else _train_task(task, where, bar)
     if as_json:
         print_json({"id": made.id, "path": str(folder), "card": made.card})
     else:
@@ -101,13 +102,14 @@ def _train_bundle(where: _Places, bar: Progress) -> tuple[Bundle, Path]:
     return bundle, folder
 
 
-def _train_segmenter(where: _Places, bar: Progress) -> tuple[Segmenter, Path]:
-    from voxid.train.segmentation.recipe import load_segmentation_recipe
-    from voxid.train.segmentation.run import run_segmentation
+def _train_task(task: str, where: _Places, bar: Progress) -> tuple[Trained, Path]:
+    from voxid.train.course import load_course
+    from voxid.train.tasks import task_named
 
-    plan = load_segmentation_recipe(where.recipe)
+    chosen = task_named(task, where.recipe)
+    plan = load_course(chosen.recipe, task, where.recipe)
     folder = where.folder(plan.name)
-    segmenter = run_segmentation(
+    made = chosen.run(
         where.recipe,
         where.corpora,
         work=where.work,
@@ -117,7 +119,7 @@ def _train_segmenter(where: _Places, bar: Progress) -> tuple[Segmenter, Path]:
         on_pack=part_reporter(bar, "packing"),
         on_row=row_reporter(bar, plan.total_steps),
     )
-    return segmenter, folder
+    return made, folder
 
 
 def require_torch() -> None:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import Protocol, cast
 
 import numpy as np
@@ -20,9 +18,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from voxid.errors import ConfigError
 from voxid.train.checkpoints import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
+from voxid.train.course import part_at
 from voxid.train.losses import AamSoftmaxLoss, DistillationLoss, build_loss
 from voxid.train.networks import EmbeddingNetwork, build_network
-from voxid.train.optimizer import build_optimizers
+from voxid.train.optimizer import build_optimizers, take_step
+from voxid.train.prefetch import prefetched
 from voxid.train.recipe import Recipe, Stage
 from voxid.train.run_log import Report, RunLog
 from voxid.train.sampler import Batch, Crops
@@ -32,7 +32,6 @@ from voxid.train.validation import validate
 from voxid.train.world import World
 
 _FRAMES_PER_S = 100
-_MAX_GRADIENT_NORM = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,7 @@ def schedule(recipe: Recipe, step: int) -> Point:
 
     Within a stage the rate falls along a half cosine and the margin rises linearly; the first 300 steps warm up.
     """
-    begin = 0
-    for stage in recipe.stages:
-        if step < begin + stage.steps:
-            break
-        begin += stage.steps
-    done = min(1.0, (step - begin) / stage.steps)
+    stage, done = part_at(recipe.stages, step)
     lr = stage.lr_to + 0.5 * (stage.lr_from - stage.lr_to) * (1.0 + math.cos(math.pi * done))
     warm = min(1.0, (step + 1) / 300)
     return Point(stage, lr * warm, stage.margin_from + (stage.margin_to - stage.margin_from) * done)
@@ -195,35 +189,23 @@ def _prefetch(
     recipe: Recipe, crops: Crops, first: int, world: World, teacher: LiveTeacher | None
 ) -> Iterator[tuple[int, Batch]]:
     """Yield (step, batch) from a thread; each step has its own generator, so resuming repeats nothing."""
-    queue: Queue[tuple[int, Batch] | Exception | None] = Queue(maxsize=8)
 
-    def fill() -> None:
-        try:
-            for step in range(first, recipe.total_steps):
-                stage = schedule(recipe, step).stage
-                rng = np.random.default_rng([recipe.seed, step, world.rank])
-                count = stage.batch // world.size
-                n_frames = int(stage.crop_s * _FRAMES_PER_S)
-                batch = crops.draw(count, n_frames, rng, recipe.loss.utterances_per_speaker)
-                if teacher is not None:
-                    batch = replace(batch, teacher=teacher(batch.features))
-                if stage.distort:
-                    distort(batch.features, stage.distort, rng)
-                batch.features[...] -= batch.features.mean(axis=1, keepdims=True)
-                if stage.spec_augment:
-                    blank(batch.features, rng)
-                queue.put((step, batch))
-            queue.put(None)
-        except (
-            Exception
-        ) as error:  # told where the batches are awaited; a dead thread would let training wait forever
-            queue.put(error)
+    def draw(step: int) -> Batch:
+        stage = schedule(recipe, step).stage
+        rng = np.random.default_rng([recipe.seed, step, world.rank])
+        count = stage.batch // world.size
+        n_frames = int(stage.crop_s * _FRAMES_PER_S)
+        batch = crops.draw(count, n_frames, rng, recipe.loss.utterances_per_speaker)
+        if teacher is not None:
+            batch = replace(batch, teacher=teacher(batch.features))
+        if stage.distort:
+            distort(batch.features, stage.distort, rng)
+        batch.features[...] -= batch.features.mean(axis=1, keepdims=True)
+        if stage.spec_augment:
+            blank(batch.features, rng)
+        return batch
 
-    Thread(target=fill, daemon=True).start()
-    while (item := queue.get()) is not None:
-        if isinstance(item, Exception):
-            raise item
-        yield item
+    return prefetched(draw, range(first, recipe.total_steps), ahead=8)
 
 
 @dataclass
@@ -246,24 +228,21 @@ class Training:
 
     def learn(self, step_loss: nn.Module, batch: Batch, point: Point) -> float:
         """Take one step and return the loss before it."""
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = point.lr
-            optimizer.zero_grad(set_to_none=True)
         x, label, teacher = (
             torch.from_numpy(part).to(self.device) for part in (batch.features, batch.label, batch.teacher)
         )
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-            loss = step_loss(x, label, teacher, point)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.objective.parameters(), _MAX_GRADIENT_NORM)
-        for optimizer in self.optimizers:
-            optimizer.step()
+
+        def measure() -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+                found: Tensor = step_loss(x, label, teacher, point)
+            return found
+
+        loss = take_step(self.optimizers, point.lr, self.objective.parameters(), measure)
         if point.stage.average:
             self.average.update_parameters(self.objective.network)
         else:
             self.average.n_averaged.zero_()
-        return float(loss.item())
+        return loss
 
     def result(self) -> EmbeddingNetwork:
         """Return the averaged network once averaging has begun, the present one before, in evaluation mode."""

@@ -16,6 +16,7 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ROUNDS = 5
 # Longer short sides are cut into blocks: the cost of a round grows with the square of the short side.
 _MAX_SIDE = 384
+_MAX_GRADIENT_NORM = 5.0
 
 
 class Muon(torch.optim.Optimizer):
@@ -112,3 +113,29 @@ def build_optimizers(
     rest = [p for p in objective.parameters() if id(p) not in taken]
     adamw = torch.optim.AdamW(rest, lr=1e-3, weight_decay=weight_decay, fused=True)
     return [Muon(matrices, weight_decay=weight_decay), adamw] if matrices else [adamw]
+
+
+def take_step(
+    optimizers: list[torch.optim.Optimizer],
+    lr: float,
+    parameters: Iterable[Tensor],
+    measure: Callable[[], Tensor],
+) -> float:
+    """Take one step downhill and return the loss before it.
+
+    Args:
+        optimizers: of the parameters.
+        lr: learning rate of all of them.
+        parameters: whose gradient is kept to a length of 5.
+        measure: returns the loss, a scalar.
+    """
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.zero_grad(set_to_none=True)
+    loss = measure()
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
+    for optimizer in optimizers:
+        optimizer.step()
+    return float(loss.item())

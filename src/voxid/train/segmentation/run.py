@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from voxid.diarize.segmentation import Segmenter
+from voxid.train.course import load_course
 from voxid.train.recipe import Recipe, load_recipe
 from voxid.train.segmentation.export import export_segmenter
-from voxid.train.segmentation.loop import Chunk, train, validate
-from voxid.train.segmentation.recipe import SegmentationRecipe, load_segmentation_recipe
+from voxid.train.segmentation.objective import Chunk, train, validate
+from voxid.train.segmentation.recipe import TASK, SegmentationRecipe
 from voxid.train.segmentation.speech import FeatureChunks, PackedVoices
 from voxid.train.shards import Shard, prepare
 from voxid.train.spectra import distort
@@ -42,7 +43,7 @@ def run_segmentation(
         ConfigError: recipe, corpora or teacher are missing or wrong.
         CompatibilityError: the checkpoint belongs to another recipe, or the export differs from PyTorch.
     """
-    recipe, work, out = load_segmentation_recipe(recipe_path), Path(work), Path(out)
+    recipe, work, out = load_course(SegmentationRecipe, TASK, recipe_path), Path(work), Path(out)
     speech = load_recipe(Path(recipe_path).parent / recipe.speech)
     training, held_out = prepare(
         speech, Path(corpora_root), work / "packed", on_pack, Path(teacher) if teacher else None

@@ -21,7 +21,7 @@ from voxid.simulate.clips import Clip, Voice, spans_of
 from voxid.simulate.composing import Score, compose
 from voxid.simulate.conversations import chosen_timing, timing_for
 from voxid.simulate.recipe import SimulationRecipe
-from voxid.train.segmentation.loop import Chunk
+from voxid.train.segmentation.objective import Chunk
 from voxid.train.shards import Shard
 
 _DB_PER_LN: Final = 10.0 / np.log(10.0)
@@ -37,10 +37,17 @@ _TRIES: Final = 8
 
 @dataclass(eq=False)
 class PackedVoices:
-    """Packed speech as voices: every copy of a speaker is one, of the copies without distortion."""
+    """Packed speech as voices: every copy of a speaker is one, of the copies without distortion.
+
+    Args:
+        shard: the speech.
+        least_speech_s: voices with less are left out.
+        kept_back: utterances of each voice that it does not say when it is opened; voices with no more are left out.
+    """
 
     shard: Shard
     least_speech_s: float = 2.0
+    kept_back: int = 0
 
     def __post_init__(self) -> None:
         shard = self.shard
@@ -50,7 +57,7 @@ class PackedVoices:
         order = usable[np.argsort(key, kind="stable")]
         sorted_key = np.sort(key, kind="stable")
         names = np.unique(sorted_key)
-        names = names[spoken[names] >= self.least_speech_s]
+        names = names[(spoken[names] >= self.least_speech_s) & (np.bincount(key)[names] > self.kept_back)]
         first = np.searchsorted(sorted_key, names)
         last = np.searchsorted(sorted_key, names, side="right")
         self.rows: list[NDArray[np.int64]] = [order[a:b] for a, b in zip(first, last, strict=True)]
@@ -60,11 +67,15 @@ class PackedVoices:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def speaker_of(self, number: int) -> int:
+        """Return the person behind a voice."""
+        return int(self.shard.speaker[self.rows[number][0]])
+
     def open_voice(self, number: int, rng: np.random.Generator) -> Voice:
         """Return a voice with some of its clips, in random order."""
         clips: list[Clip] = []
         frames = 0
-        for row in rng.permutation(self.rows[number]):
+        for row in rng.permutation(self.rows[number])[self.kept_back :]:
             clip = self._clip(int(row))
             if len(clip.spans):
                 clips.append(clip)
@@ -81,6 +92,21 @@ class PackedVoices:
         return Clip(row, spans, heard, float(10.0 * np.log10(np.mean(10.0 ** (inside / 10.0)))))
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A chunk and whose voices are in it, column by column of its activity.
+
+    Attributes:
+        chunk: what is heard.
+        voices: number of each among the packed voices.
+        heard: of each, the utterances (rows of the shard) that are heard in the chunk.
+    """
+
+    chunk: Chunk
+    voices: tuple[int, ...]
+    heard: tuple[frozenset[int], ...]
+
+
 @dataclass(eq=False)
 class FeatureChunks:
     """Ten-second chunks of made-up conversations as features.
@@ -91,12 +117,14 @@ class FeatureChunks:
         mix: kinds of conversation with how often each is used; rooms, noise and lines of them are not.
         plain_share: of the conversations in which all voices are given the same mean spectrum, half way or wholly, so
             that they are not told apart by their microphones.
+        most_voices: heard in one chunk, as far as eight tries find such.
     """
 
     voices: PackedVoices
     seconds: float = 10.0
     mix: Sequence[tuple[SimulationRecipe, float]] = TRAINING_MIX
     plain_share: float = 0.4
+    most_voices: int = 4
 
     def __post_init__(self) -> None:
         weights = np.array([weight for _, weight in self.mix])
@@ -107,6 +135,10 @@ class FeatureChunks:
 
     def draw(self, rng: np.random.Generator) -> Chunk:
         """Return a chunk; the same generator state gives the same one."""
+        return self.draw_scene(rng).chunk
+
+    def draw_scene(self, rng: np.random.Generator) -> Scene:
+        """Return a chunk and whose voices are in it."""
         n_frames = round(100 * self.seconds)
         at = int(rng.choice(len(self.mix), p=self._weights))
         recipe = self.mix[at][0]
@@ -116,9 +148,14 @@ class FeatureChunks:
             timing = timing_for(self._timings[at], recipe, len(talking))
             score = compose(timing, talking, first + n_frames, rng)
             active = score.activity(first, n_frames)
-            if active.any(axis=0).sum() <= 4:
+            if active.any(axis=0).sum() <= self.most_voices:
                 break
-        return Chunk(self._render(score, recipe, first, n_frames, rng), active)
+        chunk = Chunk(self._render(score, recipe, first, n_frames, rng), active)
+        heard: list[set[int]] = [set() for _ in talking]
+        for p in score.placements:
+            if p.at + p.length > first and p.at < first + n_frames:
+                heard[p.speaker].add(p.clip.key)
+        return Scene(chunk, tuple(int(voice.name) for voice in talking), tuple(map(frozenset, heard)))
 
     def _voices(self, recipe: SimulationRecipe, rng: np.random.Generator) -> list[Voice]:
         count = int(rng.integers(round(recipe.speakers[0]), round(recipe.speakers[1]) + 1))

@@ -1,0 +1,62 @@
+"""A model in a folder: ``model.onnx`` and the ``card.json`` written for it, checked against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime as ort
+
+from voxid.errors import CompatibilityError, InputError
+
+GRAPH_FILE: Final = "model.onnx"
+CARD_FILE: Final = "card.json"
+
+
+@dataclass(frozen=True, eq=False)
+class OpenModel:
+    """A model whose graph is the one its card was written for; ``id`` is its name and the beginning of the hash."""
+
+    name: str
+    id: str
+    card: dict[str, Any] = field(repr=False)
+    session: ort.InferenceSession = field(repr=False)
+
+
+def open_model(folder: str | Path, code: str, kind: str, threads: int = 1) -> OpenModel:
+    """Return the model in a folder.
+
+    Args:
+        code: what the codes of errors begin with.
+        kind: what sentences call it.
+        threads: of one run.
+
+    Raises:
+        InputError: ``<code>_missing``. CompatibilityError: ``<code>_hash_mismatch``, ``<code>_invalid``.
+    """
+    folder = Path(folder)
+    try:
+        card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        graph = (folder / GRAPH_FILE).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{code}_missing", f"there is no {kind} at {folder}: {error}. Give its folder."
+        ) from error
+    except ValueError as error:
+        raise CompatibilityError(
+            f"{code}_invalid", f"{folder / CARD_FILE} is not a model card: {error}. Get the model again."
+        ) from error
+    digest = hashlib.sha256(graph).hexdigest()
+    if not isinstance(card, dict) or card.get("sha256") != digest or "name" not in card:
+        raise CompatibilityError(
+            f"{code}_hash_mismatch",
+            f"{folder / GRAPH_FILE} is not the file its card was written for; get the model again.",
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return OpenModel(str(card["name"]), f"{card['name']}@{digest[:12]}", card, session)
