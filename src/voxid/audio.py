@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import soxr
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from voxid import decoding
 from voxid.errors import InputError
+from voxid.packed import PackedSamples, Packer
 from voxid.segments import Segment
 
 __all__ = ["SAMPLE_RATE_HZ", "AudioLimits", "AudioSource", "Waveform", "load"]
@@ -51,7 +52,8 @@ class Waveform:
     """Mono audio at 16 kHz.
 
     Args:
-        samples: float32 (N,), read-only, finite, in about [-1, 1].
+        samples: float32 (N,), read-only, finite, in about [-1, 1]. Of long audio that was loaded packed, a stand-in
+            for the array that is read by slices (:class:`voxid.packed.PackedSamples`).
         uri: a short name of the recording (a file's name without its ending).
         sha256: hex hash of the encoded bytes; of the little-endian float32 samples when an array was given.
         source_rate_hz: sampling rate before resampling: 8,000 says "telephone band".
@@ -89,7 +91,13 @@ class Waveform:
 AudioSource: TypeAlias = str | Path | bytes | BinaryIO | tuple[NDArray[Any], int] | Waveform
 
 
-def load(source: AudioSource, *, channel: int | None = None, limits: AudioLimits | None = None) -> Waveform:
+def load(
+    source: AudioSource,
+    *,
+    channel: int | None = None,
+    limits: AudioLimits | None = None,
+    pack_beyond_s: float | None = None,
+) -> Waveform:
     """Return the audio of `source` as a mono 16 kHz waveform.
 
     Decoding goes block by block under the caps of `limits`, so a small file that unpacks to hours costs
@@ -100,6 +108,8 @@ def load(source: AudioSource, *, channel: int | None = None, limits: AudioLimits
             as float in about [-1, 1] or as int16, int32 or uint8; or a waveform, which passes through.
         channel: 0-based channel to take; None averages all channels.
         limits: what to let in; `AudioLimits()` when None.
+        pack_beyond_s: encoded audio longer than this is held packed, in memory, at a third to half of the size:
+            for work that reads it piece by piece. None: never. Arrays and waveforms stay as they are.
 
     Raises:
         InputError: audio_missing, audio_empty, audio_unreadable, audio_unknown_format, audio_not_finite,
@@ -114,27 +124,34 @@ def load(source: AudioSource, *, channel: int | None = None, limits: AudioLimits
         return source
     if isinstance(source, tuple):
         decoder = decoding.open_array(source)
-        samples = _read(decoder, channel, limits)
+        samples = cast("NDArray[np.float32]", _read(decoder, channel, limits))
         digest = hashlib.sha256(samples.astype("<f4", copy=False).tobytes()).hexdigest()
         return Waveform(samples, decoder.name, digest, decoder.rate_hz)
     file, name = decoding.open_bytes(source, limits.max_encoded_bytes)
     with file:
         digest = decoding.check_size_and_hash(file, name, limits.max_encoded_bytes)
         decoder = decoding.open_encoded(file, name)
-        samples = _read(decoder, channel, limits)
+        most_plain = None if pack_beyond_s is None else int(pack_beyond_s * SAMPLE_RATE_HZ)
+        # What is packed answers to slices and lengths as the array does: readers need not know which they have.
+        samples = cast("NDArray[np.float32]", _read(decoder, channel, limits, most_plain))
     return Waveform(samples, Path(name).stem or "audio", digest, decoder.rate_hz)
 
 
 # --- from blocks to one waveform --------------------------------------------------------------------
 
 
-def _read(decoder: decoding.Decoder, channel: int | None, limits: AudioLimits) -> NDArray[np.float32]:
-    """Decode, mix, resample; check everything that can be wrong with the samples."""
+def _read(
+    decoder: decoding.Decoder, channel: int | None, limits: AudioLimits, most_plain: int | None = None
+) -> NDArray[np.float32] | PackedSamples:
+    """Decode, mix, resample; check everything that can be wrong with the samples.
+
+    More than ``most_plain`` samples come back packed.
+    """
     _check_declared(decoder, channel, limits)
     name, rate_hz = decoder.name, decoder.rate_hz
     max_frames = int(limits.max_duration_s * rate_hz)
     expected = min(decoder.declared_frames or 0, max_frames)
-    buffer = _Buffer(expected * SAMPLE_RATE_HZ // rate_hz + 1)
+    buffer = _Buffer(expected * SAMPLE_RATE_HZ // rate_hz + 1, most_plain)
     resample = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
     decoded_frames = 0
     for block in decoder.blocks:
@@ -151,21 +168,33 @@ def _read(decoder: decoding.Decoder, channel: int | None, limits: AudioLimits) -
     if decoder.exact and decoder.declared_frames is not None and decoded_frames < decoder.declared_frames:
         raise decoding.short_error(name, decoder.kind)
     _check_duration(name, decoded_frames / rate_hz, limits)
-    samples = buffer.finish()
-    samples.flags.writeable = False
-    return samples
+    return buffer.finish()
 
 
 class _Buffer:
-    """Float32 samples that grow by appending; sized by what was declared, so a true header costs no copy."""
+    """Float32 samples that grow by appending; sized by what was declared, so a true header costs no copy.
 
-    def __init__(self, capacity_samples: int) -> None:
+    Beyond ``most_plain`` samples they are packed.
+    """
+
+    def __init__(self, capacity_samples: int, most_plain: int | None = None) -> None:
+        if most_plain is not None:
+            capacity_samples = min(capacity_samples, most_plain)
         # np.empty takes no memory until it is written: a lying header costs address space only.
         self._samples: NDArray[np.float32] = np.empty(max(capacity_samples, SAMPLE_RATE_HZ), np.float32)
         self._length = 0
+        self._most_plain = most_plain
+        self._packer: Packer | None = None
 
     def append(self, block: NDArray[np.float32]) -> None:
         end = self._length + len(block)
+        if self._packer is None and self._most_plain is not None and end > self._most_plain:
+            self._packer = Packer()
+            self._packer.append(self._samples[: self._length])
+            self._samples = np.empty(0, np.float32)
+        if self._packer is not None:
+            self._packer.append(block)
+            return
         if end > len(self._samples):
             grown = np.empty(max(end, len(self._samples) * 3 // 2), np.float32)
             grown[: self._length] = self._samples[: self._length]
@@ -173,8 +202,11 @@ class _Buffer:
         self._samples[self._length : end] = block
         self._length = end
 
-    def finish(self) -> NDArray[np.float32]:
+    def finish(self) -> NDArray[np.float32] | PackedSamples:
+        if self._packer is not None:
+            return self._packer.finish()
         self._samples.resize(self._length, refcheck=False)  # gives the unused end back
+        self._samples.flags.writeable = False
         return self._samples
 
 

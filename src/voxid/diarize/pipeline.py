@@ -14,7 +14,7 @@ from voxid.audio import AudioSource, load
 from voxid.bundle import Bundle, default_bundle
 from voxid.diarize import segmented, windowed
 from voxid.diarize.clustering import check_method
-from voxid.diarize.naming import check_same_bundle, find_names, label_turns
+from voxid.diarize.naming import Found, check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.embedding import get_embedder
 from voxid.timeline import Timeline
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from voxid.recognize import Gallery
 
 _MIDDLES = {"network": segmented.find_turns, "vad": windowed.find_turns}
+PACK_BEYOND_S = 1800.0
+"""Longer recordings are held packed: half an hour is 115 MB of samples."""
+
 _TURNS_SHARE = 0.98  # of the time that everything before the names takes
 
 
@@ -42,7 +45,8 @@ def diarize(
 
     Args:
         source: path, bytes, binary file, (samples, rate_hz) or Waveform.
-        gallery: people to look for; only those whose consent covers ``diarize-name`` are named.
+        gallery: people to look for; only those whose consent covers ``diarize-name`` are named. Voices it keeps without
+            a name get the id they are kept under (`remember` keeps more).
         speakers: exact number of voices; None counts automatically.
         min_speakers: at least so many voices.
         max_speakers: at most so many voices.
@@ -71,17 +75,20 @@ def diarize(
         bundle.profile(options.profile)  # a misspelt profile is an error before an hour of work
     check_method(options, bundle)
     embedder = get_embedder(bundle)
-    waveform = load(source, channel=channel)
+    waveform = load(source, channel=channel, pack_beyond_s=PACK_BEYOND_S)
     report = progress if progress is not None else _unheard
     find_turns = _MIDDLES[options.segmentation]
     turns = find_turns(waveform, embedder, count, options, lambda share: report(_TURNS_SHARE * share))
-    names = {} if gallery is None else find_names(gallery, waveform, turns, embedder, options.profile)
+    found = Found()
+    if gallery is not None:
+        found = find_names(gallery, waveform, turns, embedder, options.profile)
     report(1.0)
     return Timeline(
-        label_turns(turns, names),
+        label_turns(turns, found.names, found.ids),
         duration_s=waveform.duration_s,
         uri=waveform.uri,
         audio_sha256=waveform.sha256,
+        naming=found.naming,
     )
 
 

@@ -18,6 +18,7 @@ __all__ = ["COLORS_DARK", "COLORS_LIGHT", "color_of", "outline_paths", "read_ext
 COLORS_LIGHT = ("#0072b2", "#b87400", "#00875f", "#c25b96", "#c94f00", "#2f86be", "#8a7d00")
 COLORS_DARK = ("#4aa8e0", "#f0b13a", "#2fc49a", "#e08dbd", "#f2803a", "#8accf5", "#d6c93c")
 _NOBODY, _SEVERAL = -1, -2
+_BLOCK_COLUMNS = 16
 
 
 def color_of(speaker_at: int) -> int:
@@ -59,7 +60,14 @@ def read_extremes(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the lowest and the highest sample of each column, both (columns,)."""
     bounds = np.linspace(0, len(samples), columns, endpoint=False).astype(np.int64)
-    return np.minimum.reduceat(samples, bounds), np.maximum.reduceat(samples, bounds)
+    bounds = np.append(bounds, len(samples))
+    low, high = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for first in range(0, columns, _BLOCK_COLUMNS):  # long audio is packed, and not to be unpacked as a whole
+        own = bounds[first : first + _BLOCK_COLUMNS + 1]
+        part, starts = samples[own[0] : own[-1]], own[:-1] - own[0]
+        low[first : first + len(starts)] = np.minimum.reduceat(part, starts)
+        high[first : first + len(starts)] = np.maximum.reduceat(part, starts)
+    return low, high
 
 
 def _owners(timeline: Timeline, columns: int, duration_s: float) -> NDArray[np.int64]:
