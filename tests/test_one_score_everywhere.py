@@ -86,7 +86,7 @@ def test_a_person_beyond_the_best_cosines_is_not_lost_to_the_top(tmp_path: Path)
             "ada", [VOICES / "ada" / f"{n:02d}.opus" for n in (1, 2)], FORM, allow_inconsistent=True
         )
         strangers = [person(f"p{n}", n, bundle_id=bundle.id, dim=bundle.dim) for n in range(30)]
-        put(gallery._stored()[0], *strangers)
+        put(gallery.stored()[0], *strangers)
         rng = np.random.default_rng(3)
         vectors = rng.standard_normal((4, bundle.dim)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -2,5 +2,6 @@
 
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.pipeline import diarize
+from voxid.diarize.remembering import reference_of, remember
 
-__all__ = ["DiarizeOptions", "SpeakerCount", "diarize"]
+__all__ = ["DiarizeOptions", "SpeakerCount", "diarize", "reference_of", "remember"]

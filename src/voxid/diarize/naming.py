@@ -1,14 +1,18 @@
-"""Which person each cluster is: gallery people by calibrated evidence, the others SPEAKER_00, .."""
+"""Which person each cluster is: people of the gallery by calibrated evidence, then people it knows without a name.
+
+Open set, in two steps. First all clusters and all people at once: one person one cluster, the largest sum of evidence,
+nobody below the profile's threshold. Then the clusters left and the unknown people, the same way; so nobody loses a
+name to an id. The rest are SPEAKER_00, ... A person in the review band is suggested, which changes no label.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from voxid.audio import Waveform
 from voxid.backend import Quality
@@ -16,12 +20,14 @@ from voxid.diarize.clustering import unit_rows
 from voxid.diarize.turns import DrawnTurn, alone
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError
-from voxid.timeline import Segment, Suggestion, Turn
+from voxid.recognize.assignment import assign
+from voxid.timeline import Naming, Segment, Suggestion, Turn
 
 if TYPE_CHECKING:
     from voxid.bundle import Bundle
     from voxid.decision import Candidate
     from voxid.recognize import Gallery
+    from voxid.recognize.unknown import UnknownMatches
 
 PURPOSE = "diarize-name"
 """The consent purpose a person must have given to be named in a timeline."""
@@ -41,10 +47,42 @@ MIN_VOICE_TURN_S = 0.25
 
 @dataclass(frozen=True)
 class Name:
-    """The person a cluster was found to be, and the natural-log likelihood ratio for it."""
+    """The person, or unknown person's id, a cluster was found to be, and the natural-log likelihood ratio for it."""
 
     person: str
     llr: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterVoices:
+    """The clusters long enough to compare, by first appearance.
+
+    Args:
+        clusters: S numbers.
+        segments: S lists: where each voice was taken from.
+        embeddings: (S, D) float32, raw, of unit length.
+        qualities: S, of the speech behind each.
+    """
+
+    clusters: list[int]
+    segments: list[list[Segment]]
+    embeddings: NDArray[np.float32]
+    qualities: list[Quality]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Who the clusters are.
+
+    Args:
+        names: cluster -> person, or the person to ask about.
+        ids: cluster -> unknown person; never of a cluster with a name, but perhaps of one with a suggestion.
+        naming: how they were found; None without a gallery.
+    """
+
+    names: dict[int, Name | Suggestion] = field(default_factory=dict)
+    ids: dict[int, Name] = field(default_factory=dict)
+    naming: Naming | None = None
 
 
 def check_same_bundle(gallery: Gallery, bundle: Bundle) -> None:
@@ -57,13 +95,18 @@ def check_same_bundle(gallery: Gallery, bundle: Bundle) -> None:
         )
 
 
-def choose_voice_segments(turns: Sequence[DrawnTurn], cluster: int) -> list[Segment]:
+def choose_voice_segments(
+    turns: Sequence[DrawnTurn], cluster: int, *, overlapped: bool = True
+) -> list[Segment]:
     """Return the parts of a cluster's longest turns that stand for its voice, up to 20 s, longest first.
 
-    What is said while others speak is left out where there is anything else.
+    Args:
+        turns: of everybody.
+        cluster: whose.
+        overlapped: where nothing is said while the others are silent, take what there is.
     """
     clean = [turn.segment for turn in alone(turns) if turn.speaker == cluster]
-    if not any(segment.duration_s >= MIN_VOICE_TURN_S for segment in clean):
+    if overlapped and not any(segment.duration_s >= MIN_VOICE_TURN_S for segment in clean):
         clean = [turn.segment for turn in turns if turn.speaker == cluster]
     own = sorted(clean, key=lambda segment: -segment.duration_s)
     chosen: list[Segment] = []
@@ -79,23 +122,37 @@ def choose_voice_segments(turns: Sequence[DrawnTurn], cluster: int) -> list[Segm
 
 
 def embed_voices(
-    waveform: Waveform, turns: Sequence[DrawnTurn], embedder: Embedder
-) -> tuple[list[int], NDArray[np.float32], list[Quality]]:
-    """Return the clusters long enough to compare, by first appearance, their (S, D) unit embeddings, their speech."""
+    waveform: Waveform,
+    turns: Sequence[DrawnTurn],
+    embedder: Embedder,
+    wanted: Collection[int] | None = None,
+    *,
+    overlapped: bool = True,
+) -> ClusterVoices:
+    """Return the voices of the clusters long enough to compare.
+
+    Args:
+        waveform, turns: the recording, and everybody's turns in it.
+        embedder: of the gallery's bundle.
+        wanted: only these clusters; None: all.
+        overlapped: as `choose_voice_segments` has it.
+    """
     clusters: list[int] = []
+    taken: list[list[Segment]] = []
     voices: list[NDArray[np.float32]] = []
     qualities: list[Quality] = []
     for cluster in dict.fromkeys(turn.speaker for turn in turns):
-        segments = choose_voice_segments(turns, cluster)
-        if not segments:
+        segments = choose_voice_segments(turns, cluster, overlapped=overlapped)
+        if not segments or (wanted is not None and cluster not in wanted):
             continue
         pieces = np.stack([embedder.embed(waveform.slice(segment)) for segment in segments])
         weights = np.asarray([segment.duration_s for segment in segments], dtype=np.float32)
         clusters.append(cluster)
+        taken.append(segments)
         voices.append(weights @ pieces)
         qualities.append(Quality(net_speech_s=float(weights.sum())))
     stacked = np.stack(voices) if voices else np.zeros((0, embedder.dim), dtype=np.float32)
-    return clusters, unit_rows(stacked), qualities
+    return ClusterVoices(clusters, taken, unit_rows(stacked), qualities)
 
 
 def assign_people(candidates: Sequence[Sequence[Candidate]], threshold_llr: float) -> dict[int, Name]:
@@ -112,14 +169,8 @@ def assign_people(candidates: Sequence[Sequence[Candidate]], threshold_llr: floa
         for candidate in row:
             place = index, column[candidate.person]
             llr[place] = max(llr[place], candidate.llr)
-    # Being left without a name is worth as much as a name exactly at the threshold.
-    gain = np.where(llr >= threshold_llr, llr - threshold_llr + 1e-9, 0.0)
-    rows, columns = linear_sum_assignment(gain, maximize=True)
-    return {
-        int(row): Name(people[place], float(llr[row, place]))
-        for row, place in zip(rows, columns, strict=True)
-        if gain[row, place] > 0
-    }
+    found = assign(llr, threshold_llr)
+    return {row: Name(people[place], float(llr[row, place])) for row, place in found.items()}
 
 
 def suggest_people(
@@ -142,38 +193,60 @@ def find_names(
     turns: Sequence[DrawnTurn],
     embedder: Embedder,
     profile: str,
-) -> dict[int, Name | Suggestion]:
-    """Return the names of the clusters that are people of the gallery with consent to be named.
+) -> Found:
+    """Return which clusters are people of the gallery with consent to be named, or people it knows without a name.
 
-    A cluster whose best candidate lies in the review band of the profile comes with a suggestion instead.
+    A cluster whose best candidate lies in the review band of the profile comes with a suggestion instead of a name.
 
     Raises:
         CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
     """
     check_same_bundle(gallery, embedder.bundle)
-    clusters, voices, qualities = embed_voices(waveform, turns, embedder)
-    if not clusters:
-        return {}
+    limits = embedder.bundle.profile(profile)
+    naming = Naming(limits.name, limits.far, limits.threshold_llr, gallery.compared(PURPOSE))
+    voices = embed_voices(waveform, turns, embedder)
+    if not voices.clusters:
+        return Found(naming=naming)
     candidates = gallery.match(
-        voices,
+        voices.embeddings,
         purpose=PURPOSE,
         profile=profile,
-        top=max(MIN_CANDIDATES, len(clusters)),  # fewer could hide the best one-to-one assignment
+        top=max(MIN_CANDIDATES, len(voices.clusters)),  # fewer could hide the best one-to-one assignment
         bundle_id=embedder.bundle.id,
-        qualities=qualities,
+        qualities=voices.qualities,
         review=True,
     )
-    threshold_llr = embedder.bundle.profile(profile).threshold_llr
-    names = assign_people(candidates, threshold_llr)
-    found = suggest_people(candidates, names, threshold_llr) | names
-    return {clusters[row]: name for row, name in found.items()}
+    names = assign_people(candidates, limits.threshold_llr)
+    found = suggest_people(candidates, names, limits.threshold_llr) | names
+    known = gallery.unknown.match(voices.embeddings, qualities=voices.qualities, profile=profile)
+    if known.ids:
+        naming = replace(naming, unknown=len(known.ids), unknown_threshold_llr=known.threshold_llr)
+    ids = assign_ids(known, names)
+    return Found(
+        {voices.clusters[row]: name for row, name in found.items()},
+        {voices.clusters[row]: id_ for row, id_ in ids.items()},
+        naming,
+    )
 
 
-def label_turns(turns: Sequence[DrawnTurn], names: Mapping[int, Name | Suggestion]) -> tuple[Turn, ...]:
-    """Return turns with people's names, with their LLR, or SPEAKER_00, SPEAKER_01, .. by first appearance.
+def assign_ids(known: UnknownMatches, named: Collection[int]) -> dict[int, Name]:
+    """Return the unknown person of each row that is one; a row with a name is none."""
+    llr = known.llr.copy()
+    llr[sorted(named)] = -np.inf
+    found = assign(llr, known.threshold_llr)
+    return {row: Name(known.ids[place], float(llr[row, place])) for row, place in found.items()}
+
+
+def label_turns(
+    turns: Sequence[DrawnTurn],
+    names: Mapping[int, Name | Suggestion],
+    ids: Mapping[int, Name] | None = None,
+) -> tuple[Turn, ...]:
+    """Return turns with people's names or unknown people's ids, with their LLR, or SPEAKER_00, .. by first appearance.
 
     A suggestion is kept beside the label and never becomes it.
     """
+    ids = {} if ids is None else ids
     strangers: dict[int, str] = {}
     taken = {name.person for name in names.values() if isinstance(name, Name)}
     numbered = (f"SPEAKER_{number:02d}" for number in range(len(turns) + len(taken)))
@@ -184,6 +257,19 @@ def label_turns(turns: Sequence[DrawnTurn], names: Mapping[int, Name | Suggestio
         if isinstance(name, Name):
             labelled.append(
                 Turn(turn.segment, name.person, named=True, llr=name.llr, confidence=turn.confidence)
+            )
+            continue
+        known = ids.get(turn.speaker)
+        if known is not None:
+            labelled.append(
+                Turn(
+                    turn.segment,
+                    known.person,
+                    llr=known.llr,
+                    confidence=turn.confidence,
+                    suggestion=name,
+                    voice_id=known.person,
+                )
             )
             continue
         if turn.speaker not in strangers:

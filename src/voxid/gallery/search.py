@@ -79,6 +79,10 @@ class PeopleIndex:
         """Return how many people can be compared, as of the last `sync`."""
         return len(self._listed)
 
+    def count(self, purpose: str, now: datetime) -> int:
+        """Return how many people can be compared for a purpose, as of the last `sync`."""
+        return self._allowed(purpose, now).n_allowed
+
     def sync(self, roster: Roster) -> None:
         """Take over what changed in the store since the last call, by whichever process.
 

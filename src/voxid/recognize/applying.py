@@ -12,6 +12,7 @@ import numpy as np
 
 from voxid.bundle import Bundle
 from voxid.errors import InputError, PolicyError, StoreError
+from voxid.gallery.change import Change
 from voxid.gallery.consent import Consent
 from voxid.gallery.records import PersonRecord, Voiceprint, VoiceprintInfo
 from voxid.gallery.search import PeopleIndex
@@ -49,6 +50,7 @@ class Application:
         consent: as given; None rests on the one on record.
         allow_duplicate: do not ask whether the voice is enrolled under another name.
         allow_inconsistent: warn instead of refusing when the recordings are not one voice.
+        purpose: what the consent must cover; None: anything.
     """
 
     bundle: Bundle
@@ -58,6 +60,7 @@ class Application:
     consent: Consent | None
     allow_duplicate: bool
     allow_inconsistent: bool
+    purpose: str | None = None
 
     def admit(self, store: Store | None) -> PersonRecord | None:
         """Return the person on record, if any, after everything that can be refused without a recording.
@@ -76,7 +79,14 @@ class Application:
                     raise refuse_opted_out(self.name)
                 person_id = store.find(self.name)
                 person = None if person_id is None else store.read(person_id)
-        check_consent(self.name, self.consent, person.consent if person else None, self.now())
+        on_record = person.consent if person else None
+        effective = check_consent(self.name, self.consent, on_record, self.now())
+        if self.purpose is not None and self.purpose not in effective.purposes:
+            raise PolicyError(
+                "consent_missing",
+                f"The consent of {self.name!r} does not cover {self.purpose}, so nothing was changed; record one that "
+                "names this purpose.",
+            )
         if person is not None:
             check_bundle(person, self.bundle)
         return person
@@ -95,8 +105,19 @@ class Application:
             raise InputError("enrollment_inconsistent", f"{problem} Nothing was stored.")
         return fresh, consistency, [*warnings, *([problem] if problem else [])]
 
-    def commit(self, store: Store, index: PeopleIndex, heard: Sequence[Heard]) -> Enrollment:
+    def commit(
+        self,
+        store: Store,
+        index: PeopleIndex,
+        heard: Sequence[Heard],
+        also: Callable[[Change, PersonRecord], None] | None = None,
+    ) -> Enrollment:
         """Write the voiceprints and the consent in one transaction, after checking against what is stored now.
+
+        Args:
+            store, index: of the gallery.
+            heard: the recordings.
+            also: what else the same transaction does, told the person as written.
 
         Raises:
             As `admit` and `examine`; PolicyError: voice_already_enrolled. StoreError.
@@ -112,6 +133,8 @@ class Application:
                 with store.changing() as change:
                     if change.generation == seen:
                         change.put(record)
+                        if also is not None:
+                            also(change, record)
                         seconds = record.public().net_speech_s
                         return Enrollment(
                             record.name,

@@ -14,7 +14,7 @@ from voxid.backend import Quality, Sides
 from voxid.bundle import Bundle
 from voxid.errors import CompatibilityError, InputError, PolicyError
 from voxid.gallery.consent import Act, Consent, ConsentRecord
-from voxid.gallery.records import PersonRecord
+from voxid.gallery.records import PersonRecord, Voiceprint
 from voxid.recognize.listening import Heard, embedding_of
 from voxid.speech import QualityPolicy
 
@@ -99,13 +99,19 @@ def check_bundle(person: PersonRecord, bundle: Bundle) -> None:
         raise CompatibilityError("model_mismatch", mismatch_sentence(person, bundle))
 
 
+def mismatch_of(name: str, voiceprints: Sequence[Voiceprint], bundle: Bundle) -> CompatibilityError:
+    """Return the error about somebody, known or unknown, whose voiceprints another bundle made."""
+    made_by = ", ".join(sorted({print_.info.bundle_id for print_ in voiceprints}))
+    return CompatibilityError(
+        "model_mismatch",
+        f"The voiceprints of {name!r} were made by the bundle {made_by}, the gallery is open with {bundle.id}; "
+        "scores between bundles mean nothing: open the gallery with that bundle, or delete and enroll again.",
+    )
+
+
 def mismatch_sentence(person: PersonRecord, bundle: Bundle) -> str:
     """Return the sentence for a person whose voiceprints another bundle made."""
-    made_by = ", ".join(sorted({print_.info.bundle_id for print_ in person.voiceprints}))
-    return (
-        f"The voiceprints of {person.name!r} were made by the bundle {made_by}, the gallery is open with {bundle.id}; "
-        "scores between bundles mean nothing: open the gallery with that bundle, or delete and enroll again."
-    )
+    return mismatch_of(person.name, person.voiceprints, bundle).message
 
 
 def with_consent(

@@ -19,6 +19,7 @@ from voxid.recognize.comparing import Claim, Search
 from voxid.recognize.enrollment import Enrollment
 from voxid.recognize.listening import as_sources, embedding_of, hear
 from voxid.recognize.people import GalleryOfPeople
+from voxid.recognize.unknown import UnknownPeople
 
 __all__ = ["Gallery"]
 
@@ -60,18 +61,18 @@ class Gallery(GalleryOfPeople):
         applied = Application(
             self.bundle,
             self.policy,
-            self._clock,
+            self.now,
             clean_name(name),
             consent,
             allow_duplicate,
             allow_inconsistent,
         )
         listed = as_sources(sources)
-        applied.admit(self._stored()[0] if self.path.exists() else None)
+        applied.admit(self.stored()[0] if self.path.exists() else None)
         heard = [hear(source, self.bundle, self.policy, channel) for source in listed]
         if not self.path.exists():
             applied.examine(heard, None)  # what is refused must not bring a gallery into being
-        store, index = self._stored()
+        store, index = self.stored()
         return applied.commit(store, index, heard)
 
     def verify(
@@ -84,8 +85,8 @@ class Gallery(GalleryOfPeople):
         Raises:
             InputError: profile_unknown, and whatever the audio door refuses. StoreError: store_damaged.
         """
-        store, _ = self._stored()
-        claim = Claim(store, self.bundle, self.policy, self._clock, str(name), self.bundle.profile(profile))
+        store, _ = self.stored()
+        claim = Claim(store, self.bundle, self.policy, self.now, str(name), self.bundle.profile(profile))
         return claim.decided(source, channel)
 
     def identify(
@@ -147,7 +148,35 @@ class Gallery(GalleryOfPeople):
                 "compared with "
                 f"a gallery open with {self.bundle.id} (K, {self.bundle.dim}); use one bundle for both.",
             )
-        store, index = self._stored()
+        store, index = self.stored()
         known = [NOT_MEASURED] * len(vectors) if qualities is None else qualities
         search = Search(store, index, self.bundle, purpose, limits, top)
-        return search.ranked(vectors, known, self._clock())
+        return search.ranked(vectors, known, self.now())
+
+    def compared(self, purpose: str = "diarize-name") -> int:
+        """Return with how many people a voice is compared for a purpose: those whose consent in force covers it."""
+        store, index = self.stored()
+        with store.snapshot() as roster:
+            index.sync(roster)
+            return index.count(purpose, self.now())
+
+    def add_reference(self, name: str, source: AudioSource) -> Enrollment:
+        """Store one more voiceprint of an enrolled person, from a recording in which somebody said who it is.
+
+        Everything is checked as in `enroll`; the consent on record must cover diarize-name.
+
+        Raises:
+            As `enroll`. PolicyError: consent_missing also when the consent covers other purposes only.
+        """
+        self.bundle.check_calibrated()
+        applied = Application(
+            self.bundle, self.policy, self.now, clean_name(name), None, False, False, "diarize-name"
+        )
+        store, index = self.stored()
+        applied.admit(store)
+        return applied.commit(store, index, [hear(source, self.bundle, self.policy, None)])
+
+    @property
+    def unknown(self) -> UnknownPeople:
+        """The people without a name: what is kept of voices nobody was found for."""
+        return UnknownPeople(self)

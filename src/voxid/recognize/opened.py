@@ -93,7 +93,7 @@ class OpenGallery:
                 raise InputError("store_unwritable", f"The folder of {path} does not exist; make it first.")
             find_master_key(key, path)  # a key that was named but is not there is an error now, not later
         else:
-            gallery._stored()
+            gallery.stored()
         return gallery
 
     def close(self) -> None:
@@ -109,8 +109,12 @@ class OpenGallery:
     ) -> None:
         self.close()
 
-    def _stored(self) -> tuple[Store, PeopleIndex]:
-        """The store and its index; opened, or made, on first use."""
+    def now(self) -> datetime:
+        """Return the time with time zone, by the gallery's clock."""
+        return self._clock()
+
+    def stored(self) -> tuple[Store, PeopleIndex]:
+        """Return the store and its index; opened, or made, on first use."""
         with self._opening:
             if self._store is None or self._index is None:
                 self._store = self._opener()

@@ -26,7 +26,7 @@ class GalleryOfPeople(OpenGallery):
         Raises:
             StoreError: store_damaged.
         """
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.snapshot() as roster:
             everybody = [record.public() for record in store.read_many(list(roster.entries))]
         return sorted(everybody, key=lambda person: lookup_form(person.name))
@@ -37,7 +37,7 @@ class GalleryOfPeople(OpenGallery):
         Raises:
             InputError: person_missing. StoreError: store_damaged.
         """
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.snapshot():
             person_id = store.find(name)
             record = None if person_id is None else store.read(person_id)
@@ -52,7 +52,7 @@ class GalleryOfPeople(OpenGallery):
             InputError: person_missing, person_exists, name_invalid. PolicyError: opted_out for the new name.
         """
         shown = clean_name(new_name)
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.changing() as change:
             record = replace(change.read(id_of(change, name)), name=shown)
             if change.opted_out(shown):
@@ -69,10 +69,10 @@ class GalleryOfPeople(OpenGallery):
             InputError: person_missing, merge_same_person, merge_different_voices. PolicyError: consent_missing
             when the two consents have no purpose in common. CompatibilityError: model_mismatch.
         """
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.changing() as change:
             kept, gone = change.read(id_of(change, keep)), change.read(id_of(change, other))
-            record = merged(kept, gone, self.bundle, self._clock(), allow_inconsistent=allow_inconsistent)
+            record = merged(kept, gone, self.bundle, self.now(), allow_inconsistent=allow_inconsistent)
             change.remove(gone.id)
             change.put(record)
         return record.public()
@@ -83,7 +83,7 @@ class GalleryOfPeople(OpenGallery):
         Raises:
             InputError: person_missing. StoreError: erase_incomplete when another process holds old pages.
         """
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.changing() as change:
             change.remove(id_of(change, name))
 
@@ -93,7 +93,7 @@ class GalleryOfPeople(OpenGallery):
         Kept is a keyed hash of the name, which recognises it and does not give it back.
         """
         shown = clean_name(name)
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.changing() as change:
             person_id = change.find(shown)
             if person_id is not None:
@@ -102,13 +102,13 @@ class GalleryOfPeople(OpenGallery):
 
     def lift_opt_out(self, name: str) -> None:
         """Allow the name again, on the person's own wish; enrolling still takes a consent."""
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.changing() as change:
             change.lift_opt_out(name)
 
     def opted_out(self, name: str) -> bool:
         """Return whether the name is under an opt-out."""
-        return self._stored()[0].opted_out(name)
+        return self.stored()[0].opted_out(name)
 
     def withdraw(self, name: str, purposes: Iterable[str] | None = None) -> Person:
         """Record the withdrawal of consent; with no purpose left, every voiceprint is destroyed at once.
@@ -121,9 +121,9 @@ class GalleryOfPeople(OpenGallery):
         Raises:
             InputError: person_missing, consent_invalid for an unknown purpose.
         """
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.changing() as change:
-            record = withdrawn(change.read(id_of(change, name)), purposes, self._clock())
+            record = withdrawn(change.read(id_of(change, name)), purposes, self.now())
             change.put(record, erase_old=not record.voiceprints)
         return record.public()
 
@@ -135,10 +135,10 @@ class GalleryOfPeople(OpenGallery):
         Raises:
             ConfigError: passphrase_missing. InputError: person_missing, export_exists, export_unwritable.
         """
-        store, _ = self._stored()
+        store, _ = self.stored()
         with store.snapshot():
             ids = None if names is None else [id_of(store, name) for name in names]
-            return export_gallery(store, Path(path), passphrase, self._clock(), ids)
+            return export_gallery(store, Path(path), passphrase, self.now(), ids)
 
     def import_(self, path: str | Path, *, passphrase: str | None) -> TransferReport:
         """Take over everybody in an export, or nobody; opt-outs on either side are honoured.
@@ -147,7 +147,7 @@ class GalleryOfPeople(OpenGallery):
             ConfigError: passphrase_missing, passphrase_wrong. InputError: export_missing, export_unknown_format,
             import_conflict. CompatibilityError: export_version_unknown. StoreError: export_damaged.
         """
-        return import_gallery(self._stored()[0], Path(path), passphrase)
+        return import_gallery(self.stored()[0], Path(path), passphrase)
 
     def check(self) -> StoreReport:
         """Return the counts after reading and authenticating everything stored.
@@ -155,4 +155,4 @@ class GalleryOfPeople(OpenGallery):
         Raises:
             StoreError: store_damaged, naming the first thing found.
         """
-        return self._stored()[0].check()
+        return self.stored()[0].check()
