@@ -13,6 +13,7 @@ from voxid.cli import (
     compression,
     demo,
     evaluation,
+    live,
     models,
     people,
     recognition,
@@ -54,6 +55,7 @@ app.command("enroll")(recognition.enroll)
 app.command("verify")(recognition.verify)
 app.command("identify")(recognition.identify)
 app.command("who")(who.who)
+app.command("live")(live.live)
 app.add_typer(people.app, name="people")
 app.add_typer(evaluation.app, name="evaluate")
 app.command("simulate")(simulate.simulate)

@@ -39,6 +39,9 @@ Channel = Annotated[
         "--channel", min=0, metavar="N", help="Use channel N (from 0); without it all are averaged."
     ),
 ]
+Speakers = Annotated[int | None, typer.Option("--speakers", metavar="N", help="Exactly N voices.")]
+MinSpeakers = Annotated[int | None, typer.Option("--min-speakers", metavar="N", help="At least N voices.")]
+MaxSpeakers = Annotated[int | None, typer.Option("--max-speakers", metavar="N", help="At most N voices.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, also for errors.")]
 
 

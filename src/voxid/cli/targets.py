@@ -28,6 +28,10 @@ Svg = Annotated[Path | None, _target("--svg", "the picture alone, as a drawing")
 Png = Annotated[Path | None, _target("--png", "the picture alone, as pixels (needs the extra plot)")]
 Html = Annotated[Path | None, _target("--html", "a page to listen with and to correct names on")]
 
+Silent = Annotated[
+    bool, typer.Option("--no-sound", help="Leave the recording out of the page.", rich_help_panel="Output")
+]
+
 
 @dataclass(frozen=True)
 class Targets:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _MOST_DOUBTS: Final = 20
 
-_Voices = Annotated[int | None, typer.Option("--speakers", metavar="N", help="Exactly N voices.")]
-_Least = Annotated[int | None, typer.Option("--min-speakers", metavar="N", help="At least N voices.")]
-_Most = Annotated[int | None, typer.Option("--max-speakers", metavar="N", help="At most N voices.")]
 _Method = Annotated[
     str | None,
     typer.Option(
@@ -59,9 +56,6 @@ _Exclusive = Annotated[
         rich_help_panel="Output",
     ),
 ]
-_Silent = Annotated[
-    bool, typer.Option("--no-sound", help="Leave the recording out of the page.", rich_help_panel="Output")
-]
 
 
 @command
@@ -77,12 +71,12 @@ def who(
     vtt: targets.Vtt = None,
     svg: targets.Svg = None,
     png: targets.Png = None,
-    no_sound: _Silent = False,
+    no_sound: targets.Silent = False,
     exclusive: _Exclusive = False,
     min_confidence: _Sure = None,
-    speakers: _Voices = None,
-    min_speakers: _Least = None,
-    max_speakers: _Most = None,
+    speakers: options.Speakers = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
     clustering: _Method = None,
     segmentation: _Hearing = None,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
@@ -104,6 +98,7 @@ def who(
     """
     from voxid.audio import load
     from voxid.diarize import DiarizeOptions, diarize
+    from voxid.diarize.pipeline import PACK_BEYOND_S
     from voxid.timeline import ReviewPolicy
 
     policy = ReviewPolicy() if min_confidence is None else ReviewPolicy(min_confidence)
@@ -112,10 +107,10 @@ def who(
         clustering=clustering or DiarizeOptions.clustering,
         segmentation=segmentation or DiarizeOptions.segmentation,
     )
-    people = _people_to_name(gallery, bundle)
+    people = people_to_name(gallery, bundle)
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
-            waveform = load(audio, channel=channel)
+            waveform = load(audio, channel=channel, pack_beyond_s=PACK_BEYOND_S)
             model = people.bundle if people else options.choose_bundle(bundle)
             timeline = diarize(
                 waveform,
@@ -151,7 +146,7 @@ def _warn_of_guesses(model: Bundle) -> None:
         )
 
 
-def _people_to_name(gallery: str, bundle: str | None) -> Gallery | None:
+def people_to_name(gallery: str, bundle: str | None) -> Gallery | None:
     """The gallery to name people from; none when the default one was simply never made."""
     if gallery == options.DEFAULT_GALLERY and not Path(gallery).exists():
         note(

@@ -15,7 +15,7 @@ from voxid.diarize.local import STEP_S
 from voxid.diarize.online.book import Book
 from voxid.diarize.online.closing import draw_whole
 from voxid.diarize.online.events import Event
-from voxid.diarize.online.hearing import HOP_STEPS, LocalSegmenter, hear
+from voxid.diarize.online.hearing import HOP_STEPS, Hearing, LocalSegmenter, hear
 from voxid.diarize.online.inlet import Inlet
 from voxid.diarize.online.names import Names
 from voxid.diarize.online.options import HOP_S, LiveOptions
@@ -152,6 +152,10 @@ class LiveSession:
         heard = hear(window, self._segmenter, self._embedder, embed=keep)
         if keep:
             self._recall.keep(heard)
+        return self._follow(heard, last)
+
+    def _follow(self, heard: Hearing, last: bool) -> list[Event]:
+        """Tell who is heard."""
         told = self._tracks.shares(heard, self._speakers.made)
         assigned = self._speakers.assign(heard, told, self._names.holder)
         ahead = 0 if last else round((self.options.latency_s - HOP_S) / HOP_S) * HOP_STEPS

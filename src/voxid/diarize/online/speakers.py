@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,7 @@ Claim = Callable[[NDArray[np.float32], float], int | None]
 
 _LEAST_SURE_S: Final = 0.8  # heard alone, before a voice may correct what was told
 _LEAST_MERGE_S: Final = 3.0
-_APART_S: Final = 2.0  # heard as two in one window for longer: two people, however alike
+_APART_S: Final = 1.0  # heard as two in one window for longer: two people, however alike
 _NEAR: Final = 1e-3  # weight of a match that is too poor to count, so that the nearest is still chosen
 
 
@@ -181,14 +182,11 @@ class Speakers:
         for voice in np.flatnonzero(sure & (heard.fresh_s > 0)).tolist():
             own = self.alive[int(speaker[voice])]
             own.add(heard.centred[voice], heard.raw[voice], float(heard.fresh_s[voice]))
-        clear = np.flatnonzero(sure & (heard.clean_s >= _LEAST_SURE_S) & (heard.fresh_s > 0))
-        for voice in clear.tolist():
-            for other in np.flatnonzero(sure & (heard.clean_s >= _LEAST_SURE_S)).tolist():
-                if other != voice:
-                    one, two = int(speaker[voice]), int(speaker[other])
-                    for left, right in ((one, two), (two, one)):
-                        apart = self.alive[left].apart_s
-                        apart[right] = apart.get(right, 0.0) + 0.5 * HOP_S
+        if heard.fresh_s.any():
+            clear = speaker[sure & (heard.clean_s >= _LEAST_SURE_S)].tolist()
+            for one, other in permutations(clear, 2):
+                apart = self.alive[one].apart_s
+                apart[other] = apart.get(other, 0.0) + HOP_S
 
     def _most_alike(self) -> tuple[int, int] | None:
         numbers = [n for n, one in self.alive.items() if one.clean_s >= _LEAST_MERGE_S]

@@ -6,6 +6,7 @@ Shapes: F steps of 20 ms kept, S steps of a window, N columns of the network, V 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ from voxid.diarize.stitching import SpeakerActivity, decide, draw
 from voxid.diarize.turns import DrawnTurn
 from voxid.segments import Segment
 
+_OPEN_STEPS: Final = 50  # a second
+
 
 class Tracks:
     """The speakers' activity over the last seconds, as far as it was told.
 
-    What is older than the latency is told once, from the mean over all windows that heard it; afterwards only who it
-    was may change, not whether somebody spoke.
+    What is older than the latency is told from the mean over all windows that heard it. The next second may still
+    change it, an edge or a voice too short to be heard before; after that only who it was may change.
 
     Args:
         n_steps: F, how far back it reaches.
@@ -75,7 +78,7 @@ class Tracks:
         return delayed(drawn, self.start_step * STEP_S)
 
     def _correct(self, heard: Hearing, assigned: Assignment, place: slice) -> None:
-        """Change who was told where the window is sure of everybody it hears, and hears as many."""
+        """Change who was told where the window is sure of everybody it hears, and hears as many or it is recent."""
         if not assigned.sure.any():
             return
         active = heard.active
@@ -83,8 +86,9 @@ class Tracks:
         now = np.zeros_like(self._told[place])
         now[:, assigned.speaker[assigned.sure]] = active[:, assigned.sure]
         before = self._told[place]
-        settled = np.arange(heard.start_step, heard.end_step) < self.told_step
-        fits = settled & ~doubtful & (now.sum(axis=1) == before.sum(axis=1))
+        step = np.arange(heard.start_step, heard.end_step)
+        open_still = (now.sum(axis=1) == before.sum(axis=1)) | (step >= self.told_step - _OPEN_STEPS)
+        fits = (step < self.told_step) & ~doubtful & open_still
         before[fits] = now[fits]  # a view: the table changes
 
     def _activity(self, part: slice) -> SpeakerActivity:
