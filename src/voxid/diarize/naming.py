@@ -202,9 +202,17 @@ def find_names(
         CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle.
     """
     check_same_bundle(gallery, embedder.bundle)
-    limits = embedder.bundle.profile(profile)
+    return name_voices(gallery, embed_voices(waveform, turns, embedder), embedder.bundle, profile)
+
+
+def name_voices(gallery: Gallery, voices: ClusterVoices, bundle: Bundle, profile: str) -> Found:
+    """Return who the voices are, as :func:`find_names` does.
+
+    Args:
+        bundle: which made them; the gallery's.
+    """
+    limits = bundle.profile(profile)
     naming = Naming(limits.name, limits.far, limits.threshold_llr, gallery.compared(PURPOSE))
-    voices = embed_voices(waveform, turns, embedder)
     if not voices.clusters:
         return Found(naming=naming)
     candidates = gallery.match(
@@ -212,7 +220,7 @@ def find_names(
         purpose=PURPOSE,
         profile=profile,
         top=max(MIN_CANDIDATES, len(voices.clusters)),  # fewer could hide the best one-to-one assignment
-        bundle_id=embedder.bundle.id,
+        bundle_id=bundle.id,
         qualities=voices.qualities,
         review=True,
     )
