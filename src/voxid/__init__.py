@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from voxid.bundle import Bundle, default_bundle, load_bundle
     from voxid.decision import Candidate, Decision, Outcome
     from voxid.diarize import diarize
+    from voxid.diarize.find import find
     from voxid.errors import (
         CompatibilityError,
         ConfigError,
@@ -61,6 +62,7 @@ __all__ = [
     "Waveform",
     "default_bundle",
     "diarize",
+    "find",
     "load_audio",
     "load_bundle",
 ]
@@ -88,6 +90,7 @@ _HOME: Final[dict[str, tuple[str, str]]] = {
     "Waveform": ("voxid.audio", "Waveform"),
     "default_bundle": ("voxid.bundle", "default_bundle"),
     "diarize": ("voxid.diarize", "diarize"),
+    "find": ("voxid.diarize.find", "find"),
     "load_audio": ("voxid.audio", "load"),
     "load_bundle": ("voxid.bundle", "load_bundle"),
 }

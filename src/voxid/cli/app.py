@@ -13,6 +13,7 @@ from voxid.cli import (
     compression,
     demo,
     evaluation,
+    find,
     live,
     models,
     people,
@@ -55,6 +56,7 @@ app.command("enroll")(recognition.enroll)
 app.command("verify")(recognition.verify)
 app.command("identify")(recognition.identify)
 app.command("who")(who.who)
+app.command("find")(find.find)
 app.command("live")(live.live)
 app.add_typer(people.app, name="people")
 app.add_typer(evaluation.app, name="evaluate")

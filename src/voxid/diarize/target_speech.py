@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ from voxid.errors import CompatibilityError, InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
 from voxid.score import center
 
+DEFAULT_DETECTOR: Final = "tsvad-small"
 STEP_FRAMES: Final = 2
 WINDOW_HOP_FRAMES: Final = 20
 WINDOW_FRAMES: Final = (80, 160)
@@ -166,3 +169,14 @@ class TargetDetector:
         windows = center(vectors, embedder.bundle.mean).reshape(1, -1, len(WINDOW_FRAMES) * embedder.dim)
         features = quiet_to(fbank(heard), self.chunk_frames)
         return np.asarray(self.activity(features[None], windows, targets[None])[0], np.float32)
+
+
+@cache
+def default_detector() -> TargetDetector:
+    """Return the target-speech model that comes with voxid, loaded once.
+
+    Raises:
+        InputError: ``detector_missing`` when the installation lacks it.
+        CompatibilityError: ``detector_hash_mismatch``, ``detector_invalid``.
+    """
+    return TargetDetector.load(Path(str(resources.files("voxid"))) / "segmenters" / DEFAULT_DETECTOR)
