@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from voxid.cli import options, targets
+from voxid.cli import options, remembering, targets
 from voxid.cli.lanes import clock, draw_lanes
 from voxid.cli.output import command, note, print_json, progress, results
 from voxid.cli.targets import Targets
+from voxid.decision import DEFAULT_PROFILE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +80,10 @@ def who(
     max_speakers: options.MaxSpeakers = None,
     clustering: _Method = None,
     segmentation: _Hearing = None,
+    remember: remembering.Remember = False,
+    basis: remembering.Basis = None,
+    keep_days: remembering.KeepDays = None,
+    profile: options.Profile = DEFAULT_PROFILE,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
@@ -86,7 +91,8 @@ def who(
 ) -> None:
     """Show who speaks when: a timeline with the names of enrolled people; strangers are SPEAKER_00, ...
 
-    Only people whose consent covers "diarize-name" are named. Nothing about the voices is kept.
+    Only people whose consent covers "diarize-name" are named. Nothing about the voices is kept, unless --remember asks
+    for it: then voices without a name get ids that stay (voxid people unknown --help).
 
     Examples:
 
@@ -95,6 +101,8 @@ def who(
         voxid who meeting.wav --html meeting.html --rttm meeting.rttm --max-speakers 6
 
         voxid who meeting.wav --exclusive --srt meeting.srt
+
+        voxid who meeting.wav --timeline meeting.json --remember --basis "minutes of the board; assessment 12"
     """
     from voxid.audio import load
     from voxid.diarize import DiarizeOptions, diarize
@@ -106,8 +114,10 @@ def who(
     chosen = DiarizeOptions(
         clustering=clustering or DiarizeOptions.clustering,
         segmentation=segmentation or DiarizeOptions.segmentation,
+        profile=profile,
     )
-    people = people_to_name(gallery, bundle)
+    grounds = remembering.grounds_of(remember, basis, keep_days)
+    people = people_to_name(gallery, bundle, create=grounds is not None)
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
             waveform = load(audio, channel=channel, pack_beyond_s=PACK_BEYOND_S)
@@ -122,6 +132,8 @@ def who(
                 options=chosen,
                 progress=report,
             )
+        if people and grounds:
+            timeline = remembering.keep_voices(timeline, waveform, people, grounds)
     finally:
         if people:
             people.close()
@@ -146,14 +158,14 @@ def _warn_of_guesses(model: Bundle) -> None:
         )
 
 
-def people_to_name(gallery: str, bundle: str | None) -> Gallery | None:
-    """The gallery to name people from; none when the default one was simply never made."""
-    if gallery == options.DEFAULT_GALLERY and not Path(gallery).exists():
+def people_to_name(gallery: str, bundle: str | None, *, create: bool = False) -> Gallery | None:
+    """The gallery to name people from; none when the default one was simply never made, unless `create` makes one."""
+    if not create and gallery == options.DEFAULT_GALLERY and not Path(gallery).exists():
         note(
             f"There is no {gallery} here, so voices get labels instead of names: voxid enroll --help says more."
         )
         return None
-    return options.open_gallery(gallery, bundle)
+    return options.open_gallery(gallery, bundle, create=create)
 
 
 def show_timeline(timeline: Timeline, console: Console, policy: ReviewPolicy | None = None) -> None:
