@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ import soundfile
 
 from voices import noise
 from voxid.audio import SAMPLE_RATE_HZ, load
+from voxid.cli import main
 from voxid.decision import Outcome
 from voxid.diarize.telephone import CallPlan, count_channels, diarize_call
 from voxid.errors import InputError
@@ -168,3 +170,45 @@ def test_not_finite_samples() -> None:
     with pytest.raises(InputError) as caught:
         diarize_call((np.full((16_000, 2), np.nan, np.float32), 16_000), CallPlan(()))
     assert caught.value.code == "audio_not_finite"
+
+
+def test_who_shows_sides_and_agent(
+    gallery: Gallery,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The timeline is the same for every agent; the decision stands beside it and gives the exit code."""
+    monkeypatch.chdir(tmp_path)
+    stereo, _ = make_call(-20.0)
+    soundfile.write("call.wav", stereo, SAMPLE_RATE_HZ)
+    asked = ["who", "call.wav", "--channels", "agent,customer", "--gallery", str(gallery.path), "--json"]
+    codes, told = [], []
+    for agent in ("Ada", "Bruno"):
+        codes.append(main([*asked, "--agent", agent, "--rttm", f"{agent}.rttm"]))
+        told.append(json.loads(capsys.readouterr().out))
+    assert codes == [0, 1]
+    assert [one["agent"]["outcome"] for one in told] == ["accept", "reject"]
+    assert told[0]["turns"] == told[1]["turns"]
+    assert Path("Ada.rttm").read_bytes() == Path("Bruno.rttm").read_bytes()
+    assert main(asked) == 0
+    assert "agent" not in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "sentence"),
+    [
+        (("--by-channel", "--telephone"), "call_options_contradict", "--by-channel and --telephone"),
+        (("--channels", "a,b", "--channel", "0"), "call_options_contradict", "--channels and --channel"),
+        (("--telephone", "--speakers", "3"), "call_options_contradict", "--telephone and --speakers"),
+        (("--agent", "Ada"), "agent_without_call", "without saying how the call is recorded"),
+        (("--channels", "a,,b"), "channels_invalid", "a name of its own for each"),
+    ],
+)
+def test_who_refuses_calls_that_contradict_themselves(
+    flags: tuple[str, ...], code: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["who", "no such file.wav", *flags, "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == code
+    assert sentence in told["message"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from voxid.cli import options, remembering, targets
+from voxid.cli import calls, options, remembering, targets
 from voxid.cli.lanes import clock, draw_lanes
-from voxid.cli.output import command, note, print_json, progress, results
+from voxid.cli.output import EXIT_DONE, command, exit_code_of, note, print_json, progress, results
 from voxid.cli.targets import Targets
 from voxid.decision import DEFAULT_PROFILE
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from voxid.bundle import Bundle
+    from voxid.decision import Decision
     from voxid.recognize import Gallery
     from voxid.timeline import ReviewPolicy, Timeline
 
@@ -87,8 +88,12 @@ def who(
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
+    channels: calls.Channels = None,
+    by_channel: calls.ByChannel = False,
+    telephone: calls.Telephone = False,
+    agent: calls.Agent = None,
     as_json: options.AsJson = False,
-) -> None:
+) -> int:
     """Show who speaks when: a timeline with the names of enrolled people; strangers are SPEAKER_00, ...
 
     Only people whose consent covers "diarize-name" are named. Nothing about the voices is kept, unless --remember asks
@@ -102,11 +107,14 @@ def who(
 
         voxid who meeting.wav --exclusive --srt meeting.srt
 
+        voxid who call.wav --channels agent,customer --agent Alice
+
         voxid who meeting.wav --timeline meeting.json --remember --basis "minutes of the board; assessment 12"
     """
     from voxid.audio import load
     from voxid.diarize import DiarizeOptions, diarize
     from voxid.diarize.pipeline import PACK_BEYOND_S
+    from voxid.diarize.telephone import diarize_call
     from voxid.timeline import ReviewPolicy
 
     policy = ReviewPolicy() if min_confidence is None else ReviewPolicy(min_confidence)
@@ -117,37 +125,52 @@ def who(
         profile=profile,
     )
     grounds = remembering.grounds_of(remember, basis, keep_days)
+    numbers = {"--speakers": speakers, "--min-speakers": min_speakers, "--max-speakers": max_speakers}
+    plan = calls.plan_call(
+        channels, by_channel, telephone, agent, numbers | {"--channel": channel, "--remember": grounds}
+    )
     people = people_to_name(gallery, bundle, create=grounds is not None)
+    decision: Decision | None = None
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
-            waveform = load(audio, channel=channel, pack_beyond_s=PACK_BEYOND_S)
             model = people.bundle if people else options.choose_bundle(bundle)
-            timeline = diarize(
-                waveform,
-                gallery=people,
-                speakers=speakers,
-                min_speakers=min_speakers,
-                max_speakers=max_speakers,
-                bundle=model,
-                options=chosen,
-                progress=report,
-            )
+            if plan is None:
+                waveform = load(audio, channel=channel, pack_beyond_s=PACK_BEYOND_S)
+                timeline = diarize(
+                    waveform,
+                    gallery=people,
+                    speakers=speakers,
+                    min_speakers=min_speakers,
+                    max_speakers=max_speakers,
+                    bundle=model,
+                    options=chosen,
+                    progress=report,
+                )
+            else:
+                call = diarize_call(
+                    audio, plan, gallery=people, bundle=model, options=chosen, progress=report
+                )
+                waveform, timeline, decision = call.waveform, call.timeline, call.agent
         if people and grounds:
             timeline = remembering.keep_voices(timeline, waveform, people, grounds)
     finally:
         if people:
             people.close()
-    if not speakers:
+    if not speakers and plan is None:
         _warn_of_guesses(model)
     if exclusive:
         timeline = timeline.exclusive()
     written = files.write(timeline, waveform, policy)
     if as_json:
-        print_json(timeline.to_dict(policy) | {"written": [str(path) for path in written]})
-        return
-    show_timeline(timeline, results(), policy)
-    for path in written:
-        note(f"wrote {path}")
+        told = {} if decision is None else {"agent": decision.to_dict()}
+        print_json(timeline.to_dict(policy) | told | {"written": [str(path) for path in written]})
+    else:
+        show_timeline(timeline, results(), policy)
+        if decision is not None:
+            calls.show_agent(decision, results())
+        for path in written:
+            note(f"wrote {path}")
+    return EXIT_DONE if decision is None else exit_code_of(decision.outcome)
 
 
 def _warn_of_guesses(model: Bundle) -> None:

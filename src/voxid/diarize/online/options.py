@@ -20,10 +20,10 @@ class LiveOptions:
     Attributes:
         latency_s: how old speech is when it is first told, 0.5 to 5 s in halves. Longer: every moment has been heard
             more often, with what came after it, before it is told.
-        join_above: cosine with the mean of what a speaker has said, above which a voice is that speaker. Higher: more
-            speakers and more merges later; lower: guests disappear in others. None takes the bundle's threshold for
-            joining (``DiarizeOptions.threshold_for``) and ``MEAN_GAIN`` on top.
-        merge_above: cosine of two speakers' means above which they are one. None: ``MERGE_GAIN`` above ``join_above``.
+        join_above: cosine with the mean of what a speaker has said, above which a voice heard for long is that speaker;
+            one heard for a second needs half of it. Higher: more speakers and more merges later; lower: guests
+            disappear in others. None makes it of the bundle's threshold for joining.
+        merge_above: cosine of two speakers' means above which they are one. None makes it of ``join_above``.
         new_speaker_s: seconds heard alone that a voice needs to become a speaker of its own; before, it is shown as
             the nearest one who may be it.
         continuity: what having been told as a speaker in the last seconds is worth, in cosine. Larger: fewer changes

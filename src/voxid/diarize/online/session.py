@@ -32,11 +32,11 @@ from voxid.timeline import Timeline
 if TYPE_CHECKING:
     from voxid.recognize import Gallery
 
-MEAN_GAIN = 0.06
-"""A voice is nearer to the mean of what its speaker said than to the single things it said, by about so much."""
-
-MERGE_GAIN = 0.3
-"""Two means of one speaker are nearer still."""
+JOIN_FACTOR = 1.2
+MERGE_SHARE = 0.5
+"""Where ``LiveOptions`` name no thresholds: the cosine with a mean is about the root of that between two of its pieces,
+so a voice joins above ``JOIN_FACTOR`` times the root of the bundle's threshold; two speakers are one where their means
+are nearer by ``MERGE_SHARE`` of what is left up to 1."""
 
 _SHORTEST_S = 0.1  # a turn, as in the pipeline for recordings
 
@@ -201,7 +201,7 @@ def make_speakers(options: LiveOptions, bundle: Bundle, count: SpeakerCount) -> 
     """Return an empty room of speakers with the thresholds that options and bundle mean together."""
     join = options.join_above
     if join is None:
-        join = options.final.threshold_for(bundle) + MEAN_GAIN
-    merge = options.merge_above if options.merge_above is not None else min(join + MERGE_GAIN, 0.95)
+        join = min(JOIN_FACTOR * max(options.final.threshold_for(bundle), 0.01) ** 0.5, 0.95)
+    merge = options.merge_above if options.merge_above is not None else join + MERGE_SHARE * (1.0 - join)
     most = count.most if count.most is not None else options.final.max_automatic_speakers
     return Speakers(join, merge, options.new_speaker_s, options.continuity, most)

@@ -32,6 +32,7 @@ Claim = Callable[[NDArray[np.float32], float], int | None]
 _LEAST_SURE_S: Final = 0.8  # heard alone, before a voice may correct what was told
 _LEAST_MERGE_S: Final = 3.0
 _APART_S: Final = 1.0  # heard as two in one window for longer: two people, however alike
+_HALF_CLEAR_S: Final = 0.8
 _NEAR: Final = 1e-3  # weight of a match that is too poor to count, so that the nearest is still chosen
 
 
@@ -70,11 +71,24 @@ class Assignment:
     sure: NDArray[np.bool_]
 
 
+def clearness(clean_s: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return how far a voice heard alone for so long comes towards the cosine it will have in the end, in [0, 1).
+
+    On six tuning conversations the cosine with the mean of the same speaker's earlier speech was in the median .4 at
+    0.65 s, .45 at 1 s, .6 at 1.6 s, .7 at 3 s and .8 at 7 s, with others' means nearly 0 to .25.
+
+    Example:
+        >>> clearness(np.array([0.0, 0.8, 7.2])).round(2).tolist()
+        [0.0, 0.5, 0.9]
+    """
+    return np.asarray(clean_s / (clean_s + _HALF_CLEAR_S), np.float32)
+
+
 class Speakers:
     """Everybody heard so far.
 
     Args:
-        join_above: cosine above which a voice is a speaker.
+        join_above: cosine above which a long voice is a speaker; shorter ones need less (:func:`clearness`).
         merge_above: cosine above which two speakers are one.
         new_speaker_s: seconds alone that make a speaker.
         continuity: cosine that having been told as a speaker is worth.
@@ -111,9 +125,10 @@ class Speakers:
         near = heard.centred @ self._means(numbers, heard.centred.shape[1]).T
         kept = told[:, numbers] if numbers else np.zeros((len(heard), 0), np.float32)
         # Who was told as a speaker with reason stays one through a noisy second: half the worth of continuity.
-        good = near >= self.join_above - 0.5 * self.continuity * kept
+        needed = self.join_above * clearness(heard.clean_s)[:, None]
+        good = near >= needed - 0.5 * self.continuity * kept
         score = near + self.continuity * kept
-        gain = np.where(good, 1.0 + score - self.join_above, _NEAR * (score + 1.0))
+        gain = np.where(good, 1.0 + score - needed, _NEAR * (score + 1.0))
         rows, columns = linear_sum_assignment(gain, maximize=True)
         speaker = np.full(len(heard), -1, np.int64)
         speaker[rows] = np.asarray(numbers, np.int64)[columns] if len(rows) else speaker[rows]
