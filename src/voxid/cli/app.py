@@ -11,6 +11,7 @@ from voxid import __version__
 from voxid.cli import (
     bench,
     compression,
+    correct,
     demo,
     evaluation,
     find,
@@ -18,8 +19,10 @@ from voxid.cli import (
     models,
     people,
     recognition,
+    relabel,
     simulate,
     training,
+    unknown,
     who,
 )
 from voxid.cli.output import EXIT_INPUT, notes, print_json
@@ -58,6 +61,9 @@ app.command("identify")(recognition.identify)
 app.command("who")(who.who)
 app.command("find")(find.find)
 app.command("live")(live.live)
+app.command("correct")(correct.correct)
+app.command("relabel")(relabel.relabel)
+people.app.add_typer(unknown.app, name="unknown")
 app.add_typer(people.app, name="people")
 app.add_typer(evaluation.app, name="evaluate")
 app.command("simulate")(simulate.simulate)

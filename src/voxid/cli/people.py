@@ -90,7 +90,7 @@ def rename(
     """
     with options.open_gallery(gallery) as opened:
         opened.rename(name, new_name)
-    _done(f"{name} is now {new_name}", {"renamed": name, "to": new_name}, as_json)
+    done(f"{name} is now {new_name}", {"renamed": name, "to": new_name}, as_json)
 
 
 @app.command()
@@ -114,10 +114,10 @@ def merge(
 
         voxid people merge ALICE "A. Liddell"
     """
-    _confirm(f"Merge {other} into {keep}? This cannot be undone.", yes)
+    confirm(f"Merge {other} into {keep}? This cannot be undone.", yes)
     with options.open_gallery(gallery, bundle) as opened:
         person = opened.merge(keep, other, allow_inconsistent=allow_inconsistent)
-    _done(f"{other} is part of {keep} now", person.to_dict(), as_json)
+    done(f"{other} is part of {keep} now", person.to_dict(), as_json)
 
 
 @app.command()
@@ -134,10 +134,10 @@ def delete(
 
         voxid people delete ALICE --yes
     """
-    _confirm(f"Delete {name} for good?", yes)
+    confirm(f"Delete {name} for good?", yes)
     with options.open_gallery(gallery) as opened:
         opened.delete(name)
-    _done(f"{name} is deleted", {"deleted": name}, as_json)
+    done(f"{name} is deleted", {"deleted": name}, as_json)
 
 
 @app.command("opt-out")
@@ -159,14 +159,14 @@ def opt_out(
 
         voxid people opt-out ALICE --yes
     """
-    _confirm(f"Allow {name} again?" if lift else f"Opt {name} out and delete what is kept?", yes)
+    confirm(f"Allow {name} again?" if lift else f"Opt {name} out and delete what is kept?", yes)
     with options.open_gallery(gallery, create=not lift) as opened:
         if lift:
             opened.lift_opt_out(name)
         else:
             opened.opt_out(name)
     sentence = f"{name} may be enrolled again" if lift else f"{name} has opted out"
-    _done(sentence, {"name": name, "opted_out": not lift}, as_json)
+    done(sentence, {"name": name, "opted_out": not lift}, as_json)
 
 
 @app.command()
@@ -189,11 +189,11 @@ def withdraw(
 
         voxid people withdraw ALICE --purpose identify --yes
     """
-    _confirm(f"Withdraw the consent of {name}?", yes)
+    confirm(f"Withdraw the consent of {name}?", yes)
     with options.open_gallery(gallery) as opened:
         person = opened.withdraw(name, purpose or None)
     left = ", ".join(sorted(person.consent.purposes)) if person.consent else "nothing"
-    _done(f"{name} has withdrawn consent; what is left: {left}", person.to_dict(), as_json)
+    done(f"{name} has withdrawn consent; what is left: {left}", person.to_dict(), as_json)
 
 
 @app.command()
@@ -208,7 +208,7 @@ def check(gallery: options.GalleryPath = options.DEFAULT_GALLERY, as_json: optio
     with options.open_gallery(gallery) as opened, waiting("Reading everything", quiet=as_json):
         report = opened.check()
     sentence = f"whole: {report.people} people, {report.voiceprints} voiceprints, {report.opt_outs} opt-outs"
-    _done(sentence, asdict(report), as_json)
+    done(sentence, asdict(report), as_json)
 
 
 @app.command("export")
@@ -251,7 +251,7 @@ def import_people(
     _show_transfer(report, f"read {file}", as_json)
 
 
-def _confirm(question: str, yes: bool) -> None:
+def confirm(question: str, yes: bool) -> None:
     """Ask before something that cannot be undone; without a terminal --yes must be given."""
     if yes:
         return
@@ -285,7 +285,8 @@ def _passphrase(file: Path | None, twice: bool) -> str:
     return answer
 
 
-def _done(sentence: str, record: Mapping[str, Any], as_json: bool) -> None:
+def done(sentence: str, record: Mapping[str, Any], as_json: bool) -> None:
+    """Say that it is done: as one JSON object, else as a green sentence."""
     if as_json:
         print_json(record)
     else:

@@ -2,74 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from voxid.cli import options
+from voxid.cli import consent, options
 from voxid.cli.output import EXIT_REJECTED, command, exit_code_of, note, print_json, results, waiting
 from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE
-from voxid.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from voxid.decision import Candidate, Decision
-    from voxid.gallery import Consent
     from voxid.recognize import Enrollment
 
 _COLOUR: Final = {0: "green", 1: "red", 2: "yellow", 3: "magenta"}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name.")]
-Evidence = Annotated[
-    str | None,
-    typer.Option("--consent", metavar="TEXT", help='Where the written release is, e.g. "signed form 17".'),
-]
-Purposes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--purpose",
-        metavar="NAME",
-        help="What the release covers: verify, identify, diarize-name, watchlist, training. Repeat it, or use commas.",
-    ),
-]
 
 
 @command
 def enroll(
     name: Name,
     audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Recordings of this person alone.")],
-    consent: Evidence = None,
-    purpose: Purposes = None,
-    consent_text: Annotated[
-        Path | None,
-        typer.Option("--consent-text", metavar="FILE", help="The text agreed to; its SHA-256 is recorded."),
-    ] = None,
-    signer: Annotated[str | None, typer.Option("--signer", help="Who signed, when not the person.")] = None,
-    jurisdiction: Annotated[
-        str | None, typer.Option("--jurisdiction", help='Whose law, e.g. "EU-DE".')
-    ] = None,
-    expires: Annotated[
-        datetime | None,
-        typer.Option(
-            "--expires", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Consent ends then (UTC)."
-        ),
-    ] = None,
-    allow_duplicate: Annotated[
-        bool,
-        typer.Option(
-            "--allow-duplicate", help="Enroll although this voice is already there under another name."
-        ),
-    ] = False,
-    allow_inconsistent: Annotated[
-        bool,
-        typer.Option(
-            "--allow-inconsistent", help="Enroll although the recordings do not sound like one person."
-        ),
-    ] = False,
+    evidence: consent.Evidence = None,
+    purpose: consent.Purposes = None,
+    consent_text: consent.ConsentText = None,
+    signer: consent.Signer = None,
+    jurisdiction: consent.Jurisdiction = None,
+    expires: consent.Expires = None,
+    allow_duplicate: consent.AllowDuplicate = False,
+    allow_inconsistent: consent.AllowInconsistent = False,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
@@ -86,7 +50,7 @@ def enroll(
 
         voxid enroll ALICE a3.wav
     """
-    given = _consent(consent, purpose, consent_text, signer, jurisdiction, expires)
+    given = consent.ConsentOptions(evidence, purpose, consent_text, signer, jurisdiction, expires).consent()
     if given is None and not as_json:
         note("No --consent is given: this works only for a person whose consent is on record.")
     with (
@@ -104,7 +68,7 @@ def enroll(
     if as_json:
         print_json(enrollment.to_dict())
     else:
-        _show_enrollment(enrollment, results())
+        show_enrollment(enrollment, results())
 
 
 @command
@@ -167,49 +131,8 @@ def identify(
     return 0 if candidates else EXIT_REJECTED
 
 
-def _consent(
-    evidence: str | None,
-    purposes: list[str] | None,
-    text: Path | None,
-    signer: str | None,
-    jurisdiction: str | None,
-    expires: datetime | None,
-) -> Consent | None:
-    """The consent that the options describe; None when they describe none."""
-    from voxid.gallery import PURPOSES, Consent
-
-    wanted = {part.strip() for given in purposes or [] for part in given.split(",") if part.strip()}
-    details = wanted or text or signer or jurisdiction or expires
-    if evidence is None and not details:
-        return None
-    if evidence is None or not wanted:
-        missing = "--purpose" if evidence is not None else "--consent"
-        raise InputError(
-            "consent_incomplete",
-            f"The consent lacks {missing}; expected the evidence and what it covers: "
-            f'--consent "signed form 17" --purpose {",".join(PURPOSES[:2])}.',
-        )
-    return Consent(
-        purposes=wanted,
-        evidence=evidence,
-        text_sha256=None if text is None else _sha256(text),
-        signer=signer,
-        jurisdiction=jurisdiction,
-        expires_at=None if expires is None else expires.replace(tzinfo=UTC),
-    )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(
-            "consent_text_unreadable",
-            f"{path} cannot be read ({error.strerror}); give the text that was agreed to.",
-        ) from None
-
-
-def _show_enrollment(enrollment: Enrollment, console: Console) -> None:
+def show_enrollment(enrollment: Enrollment, console: Console) -> None:
+    """Print what was added, and the warnings."""
     added = f"{enrollment.added} recording{'s' if enrollment.added != 1 else ''}"
     console.print(
         f"enrolled {enrollment.person}: {added} added, {enrollment.total} in all, "
