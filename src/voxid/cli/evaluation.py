@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from voxid.cli import options, verification
+from voxid.cli import diarization, options, verification
 from voxid.cli.lists import Cache, Enrol, Plots, Report, Root, Trials, finish
 from voxid.cli.output import command, note, print_json, progress, results
 
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 
 app.command("verification")(verification.verification)
+app.command("diarization")(diarization.diarization)
 
 
 @command
@@ -97,35 +98,3 @@ def identification(
             progress=share,
         )
     finish([measured], plots, report, as_json)
-
-
-@app.command()
-@command
-def diarization(
-    reference: Annotated[
-        Path, typer.Option("--reference", metavar="PATH", help="RTTM file, or a folder of them.")
-    ],
-    hypothesis: Annotated[
-        Path, typer.Option("--hypothesis", metavar="PATH", help="RTTM file, or a folder of them.")
-    ],
-    uem: Annotated[
-        Path | None,
-        typer.Option(
-            "--uem", metavar="PATH", help="What to score; without it *.uem beside the references, or all."
-        ),
-    ] = None,
-    report: Report = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """DER in three protocols, never mixed, with its parts, JER and the speaker count.
-
-    Example:
-
-        voxid evaluate diarization --reference truth --hypothesis found --json
-    """
-    from voxid.evaluate import evaluate_diarization_set, read_diarization_folder
-
-    references, hypotheses, regions = read_diarization_folder(reference, hypothesis, uem)
-    with progress("Scoring recordings", quiet=as_json) as share:
-        measured = evaluate_diarization_set(references, hypotheses, regions, progress=share)
-    finish([measured], None, report, as_json)

@@ -10,6 +10,7 @@
     diarization      evaluate_diarization(reference, hypothesis, uem)                     one recording
                      evaluate_diarization_set(references, hypotheses, uems)               many
                      read_diarization_folder(reference, hypothesis, uem)                  RTTM and UEM files
+                     evaluate_systems(name, recordings, references, uems, DiarizationPlan(...))  voxid on recordings
     calibration      recalibrate(trials, audio_root, out, enrol=, bundle=, ...)           a new bundle
     reading          read_trials(path, enrol), read_scores(path, trials), load_embeddings(npz), look_up(...)
     showing          report.to_dict(), render(reports) for a terminal, write_json(reports, path);
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         evaluate_diarization_set,
         read_diarization_folder,
     )
+    from voxid.evaluate.diarization_study import DiarizationPlan, DiarizationStudy, evaluate_systems
     from voxid.evaluate.embeddings import load_embeddings, look_up
     from voxid.evaluate.examination import Plan, evaluate_study
     from voxid.evaluate.gates import check_gates, parse_gates
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DiarizationErrors",
+    "DiarizationPlan",
     "DiarizationReport",
+    "DiarizationStudy",
     "IdentificationReport",
     "Plan",
     "Study",
@@ -65,6 +69,7 @@ __all__ = [
     "evaluate_identification_embeddings",
     "evaluate_scores",
     "evaluate_study",
+    "evaluate_systems",
     "evaluate_verification",
     "load_embeddings",
     "look_up",
@@ -83,6 +88,7 @@ _MODULES = {
     "conditions": ("parse_conditions",),
     "der": ("DiarizationErrors", "evaluate_diarization"),
     "diarization": ("DiarizationReport", "evaluate_diarization_set", "read_diarization_folder"),
+    "diarization_study": ("DiarizationPlan", "DiarizationStudy", "evaluate_systems"),
     "embeddings": ("load_embeddings", "look_up"),
     "examination": ("Plan", "evaluate_study"),
     "gates": ("check_gates", "parse_gates"),

@@ -132,13 +132,21 @@ def read_diarization_folder(
     Raises:
         InputError: ``diarization_empty`` when a folder holds no RTTM, or what the readers say.
     """
+    references, regions = read_references(reference, uem)
+    return references, _timelines(Path(hypothesis)), regions
+
+
+def read_references(
+    reference: str | Path, uem: str | Path | None = None
+) -> tuple[dict[str, Timeline], dict[str, list[Segment]] | None]:
+    """Return (references, UEMs) by uri; arguments and errors as for :func:`read_diarization_folder`."""
     uem_files = _files(Path(uem), "uem") if uem is not None else []
     if uem is None and Path(reference).is_dir():
         uem_files = sorted(Path(reference).glob("*.uem"))
     regions: dict[str, list[Segment]] = {}
     for file in uem_files:
         regions.update(read_uem(file))
-    return _timelines(Path(reference)), _timelines(Path(hypothesis)), regions or None
+    return _timelines(Path(reference)), regions or None
 
 
 def summarise(

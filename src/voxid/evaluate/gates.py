@@ -24,14 +24,20 @@ from voxid.evaluate.conditions import CLEAN
 from voxid.evaluate.study import Study
 from voxid.evaluate.verification_report import VerificationReport
 
-__all__ = ["Gate", "GateResult", "check_gates", "parse_gates", "require_measured"]
+__all__ = [
+    "Gate",
+    "GateResult",
+    "check_gates",
+    "parse_gates",
+    "require_measured",
+]
 
 _RATES: Final = ("eer", "auc", "refused", "frr", "far")
 _PLAIN: Final = ("eer", "auc", "min_dcf_p01", "act_dcf_p01", "cllr", "min_cllr")
 _OF_PROFILE: Final = ("frr", "far")
 _OF_ATTRIBUTE: Final = ("frr_disparity", "far_disparity")
 _KNOWN: Final = (*_PLAIN, "refused", *_OF_PROFILE, *_OF_ATTRIBUTE)
-_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -65,18 +71,20 @@ class Gate:
 
 @dataclass(frozen=True)
 class GateResult:
-    """A gate with the number it looked at, in the gate's unit."""
+    """A gate with the number it looked at, in the gate's unit; ``relation`` is how it belongs to the condition."""
 
     gate: Gate
     estimate: Estimate
     failed: bool
+    in_percent: bool
+    relation: str = "under"
 
     @property
     def sentence(self) -> str:
         """What was measured and whether it passes."""
-        gate, unit = self.gate, " %" if self.gate.measure in _RATES else ""
+        gate, unit = self.gate, " %" if self.in_percent else ""
         name = gate.measure + (f"@{gate.of}" if gate.of else "")
-        where = "" if gate.condition == CLEAN.name else f" under {gate.condition}"
+        where = "" if gate.condition == CLEAN.name else f" {self.relation} {gate.condition}"
         low, high = self.estimate.low, self.estimate.high
         interval = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
         verdict = f"is {_IN_WORDS[gate.sign]}" if self.failed else f"is not {_IN_WORDS[gate.sign]}"
@@ -111,20 +119,27 @@ def parse_gates(texts: Sequence[str]) -> tuple[Gate, ...]:
     return tuple(_gate(text) for text in texts)
 
 
-def _gate(text: str) -> Gate:
+def match_gate(text: str, known: Sequence[str], examples: str) -> re.Match[str]:
+    """Return the parts of a gate whose measure is known."""
     match = _GATE.fullmatch(text)
     if match is None:
         raise InputError(
             "gate_invalid",
-            f"The gate {text!r} cannot be read; expected a measure, <, <=, > or >=, and a number, as 'eer>5', "
-            "'frr@far_1pct>8' or 'noise5:cllr>.5'; correct it.",
+            f"The gate {text!r} cannot be read; expected a measure, <, <=, > or >=, and a number, as {examples}; "
+            "correct it.",
         )
-    measure, of = match["measure"], match["of"]
-    if measure not in _KNOWN:
+    if match["measure"] not in known:
         raise InputError(
             "gate_metric_unknown",
-            f"The gate {text!r} asks for {measure!r}, which is not measured; expected one of: {', '.join(_KNOWN)}.",
+            f"The gate {text!r} asks for {match['measure']!r}, which is not measured; expected one of: "
+            f"{', '.join(known)}.",
         )
+    return match
+
+
+def _gate(text: str) -> Gate:
+    match = match_gate(text, _KNOWN, "'eer>5', 'frr@far_1pct>8' or 'noise5:cllr>.5'")
+    measure, of = match["measure"], match["of"]
     if (measure in _OF_PROFILE + _OF_ATTRIBUTE) != (of is not None):
         wanted = "profile" if measure in _OF_PROFILE else "attribute"
         repair = f"write {measure}@<{wanted}>" if of is None else f"write {measure} without @{of}"
@@ -202,7 +217,8 @@ def check_gates(gates: Sequence[Gate], study: Study) -> tuple[GateResult, ...]:
                 f"The gate {gate.text!r} has no number to look at: these trials are too few for it, or the system "
                 "does not give it; expected a number; leave the gate out or give more trials.",
             )
-        found.append(GateResult(gate, estimate, _COMPARE[gate.sign](estimate.value, gate.limit)))
+        failed = COMPARE[gate.sign](estimate.value, gate.limit)
+        found.append(GateResult(gate, estimate, failed, gate.measure in _RATES))
     return tuple(found)
 
 

@@ -27,7 +27,7 @@ from voxid.evaluate.page_tables import (
 from voxid.evaluate.study import Study
 from voxid.evaluate.verification_report import VerificationReport
 
-__all__ = ["draw_page", "write_page"]
+__all__ = ["draw_gates", "draw_page", "draw_sections", "write_page"]
 
 _NOTHING_BAD: Final = "Nothing measured here stands out. What these trials cannot show is below."
 _CURVES: Final = (
@@ -55,11 +55,9 @@ def write_page(study: Study, path: str | Path, gates: Sequence[GateResult] = ())
 def draw_page(study: Study, gates: Sequence[GateResult] = ()) -> str:
     """Return the page; it holds everything it shows, runs no script, and may load and send nothing."""
     report = study.report
-    style = files("voxid.evaluate").joinpath("report_page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     sections = [
         _cards(report),
-        _gates(gates),
+        draw_gates(gates),
         _list(
             "Where it is bad",
             findings(study),
@@ -75,15 +73,27 @@ def draw_page(study: Study, gates: Sequence[GateResult] = ()) -> str:
         else "<h2>What the numbers rest on</h2>" + facts_table(study.origin, report),
         _method(study),
     ]
+    return draw_sections(
+        f"Speaker verification: {report.model_id} on {report.trial_list}",
+        _subtitle(report),
+        sections,
+        "an unknown day" if study.origin is None else study.origin.date,
+    )
+
+
+def draw_sections(title: str, subtitle: str, sections: Sequence[str], date: str) -> str:
+    """Return a page of sections, which are HTML already, that runs no script and may load and send nothing."""
+    style = files("voxid.evaluate").joinpath("report_page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = files("voxid.evaluate").joinpath("report_page.html").read_text(encoding="utf-8")
     return page.format(
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         style=style,
-        title=escape(f"Speaker verification: {report.model_id} on {report.trial_list}"),
-        subtitle=escape(_subtitle(report)),
+        title=escape(title),
+        subtitle=escape(subtitle),
         body="\n".join(section for section in sections if section),
         version=escape(__version__),
-        date=escape("an unknown day" if study.origin is None else study.origin.date),
+        date=escape(date),
     )
 
 
@@ -120,7 +130,8 @@ def _cards(report: VerificationReport) -> str:
     return f'<ul class="cards">{items}</ul>'
 
 
-def _gates(gates: Sequence[GateResult]) -> str:
+def draw_gates(gates: Sequence[GateResult]) -> str:
+    """Return what every gate found as a section; nothing without gates."""
     if not gates:
         return ""
     items = "".join(

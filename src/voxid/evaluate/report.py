@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,6 +21,9 @@ from voxid.evaluate.diarization import DiarizationReport
 from voxid.evaluate.identification import IdentificationReport
 from voxid.evaluate.study import Study
 from voxid.evaluate.verification_report import METRICS, VerificationReport
+
+if TYPE_CHECKING:
+    from voxid.evaluate.diarization_study import DiarizationStudy
 
 Report = VerificationReport | IdentificationReport | DiarizationReport
 
@@ -34,7 +38,7 @@ _METRIC_TITLES = {
 _IN_PERCENT = {"eer", "auc"}
 
 
-def write_json(reports: Sequence[Report | Study], path: str | Path) -> None:
+def write_json(reports: Sequence[Report | Study | DiarizationStudy], path: str | Path) -> None:
     """Write one report or study as its JSON object, several as a list.
 
     Raises:

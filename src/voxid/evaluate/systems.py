@@ -1,0 +1,256 @@
+"""Systems of diarization measured beside each other: the pipeline, the one before it, parts known or left out.
+
+A recording is heard once for each kind of hearing; what differs afterwards costs a moment.
+
+    name                 what it is                                                      hearing
+    network              the pipeline                                                    network
+    vad                  the first pipeline: speech detection, windows, one at a time    windows
+    oracle-vad           true speech, ours for the rest                                  network
+    oracle-count         the number of speakers is given                                 network
+    oracle-segmentation  who is heard in each chunk is true, ours for the rest           truth
+    no-overlap-mask      embeddings pooled over overlap too                              network, pooled anew
+    vbx                  VBx for AHC                                                     network
+    no-merge             minor clusters stay                                             network
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxid.audio import Waveform
+from voxid.diarize import windowed
+from voxid.diarize.local import embed_voices, find_voices
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
+from voxid.diarize.segmented import HeardVoices, hear, join
+from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
+from voxid.diarize.turns import DrawnTurn
+from voxid.embedding import Embedder
+from voxid.errors import InputError
+from voxid.features import frame_count
+from voxid.timeline import Timeline
+
+__all__ = ["SYSTEMS", "Listening", "System", "choose_systems", "true_activity"]
+
+Segment = Callable[[Waveform], LocalActivity]
+_FRAMES_PER_S: Final = 100
+_NEVER_S: Final = 1e9  # no voice has so much speech alone: overlap is never left out
+
+
+def _segment(waveform: Waveform) -> LocalActivity:
+    return default_segmenter().segment(waveform.samples)
+
+
+class Listening:
+    """One recording with its truth; each kind of hearing is done when it is first asked for, and timed.
+
+    Args:
+        waveform: the recording.
+        truth: who really speaks when.
+        embedder: of the bundle.
+        options: of the pipeline.
+        segment: hears who is active in each chunk; None takes the model that comes with voxid.
+    """
+
+    def __init__(
+        self,
+        waveform: Waveform,
+        truth: Timeline,
+        embedder: Embedder,
+        options: DiarizeOptions,
+        segment: Segment | None = None,
+    ) -> None:
+        self.waveform, self.truth, self.embedder, self.options = waveform, truth, embedder, options
+        self.seconds: dict[str, float] = {}
+        self._segment = segment or _segment
+        self._heard: dict[str, HeardVoices | InputError] = {}
+
+    def heard(self, kind: str) -> HeardVoices:
+        """Return the voices of ``network``, ``truth`` or ``overlapped`` hearing.
+
+        Raises:
+            InputError: ``no_speech``.
+        """
+        if kind not in self._heard:
+            started = time.perf_counter()
+            try:
+                self._heard[kind] = self._hear(kind)
+            except InputError as error:
+                if error.code != "no_speech":
+                    raise
+                self._heard[kind] = error
+            self.seconds[kind] = time.perf_counter() - started
+        found = self._heard[kind]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def true_speakers(self) -> NDArray[np.bool_]:
+        """Return (T, R) who speaks in each frame of 10 ms."""
+        return speaking(self.truth, self.truth.speakers, frame_count(len(self.waveform.samples)))
+
+    def _hear(self, kind: str) -> HeardVoices:
+        if kind == "network":
+            return hear(self.waveform, self._segment(self.waveform), self.embedder)
+        if kind == "truth":
+            return hear(self.waveform, true_activity(self.true_speakers()), self.embedder)
+        activity = self.heard("network").activity
+        found = find_voices(activity)
+        voices = embed_voices(self.waveform.samples, activity, found, self.embedder, least_clean_s=_NEVER_S)
+        return HeardVoices(activity, found, voices, self.waveform.duration_s)
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the report.
+
+    Attributes:
+        name, title: for gates and JSON; for people.
+        hearing: kind that is done before ``draw``, whose time counts; None where ``draw`` does all.
+        draw: from a recording to turns of numbered speakers.
+        needs_plda: whether the bundle must bring a PLDA.
+        timed: whether the seconds are those of something one could use.
+    """
+
+    name: str
+    title: str
+    hearing: str | None
+    draw: Callable[[Listening], list[DrawnTurn]]
+    needs_plda: bool = False
+    timed: bool = True
+
+    def run(self, listening: Listening) -> tuple[list[DrawnTurn], float]:
+        """Return the turns and the seconds they took, hearing included; no turns where no speech is found."""
+        started = time.perf_counter()
+        shared_s = 0.0
+        try:
+            if self.hearing is not None:
+                listening.heard(self.hearing)
+                shared_s = listening.seconds[self.hearing]
+                started = time.perf_counter()
+            turns = self.draw(listening)
+        except InputError as error:
+            if error.code != "no_speech":
+                raise
+            turns = []
+        return turns, shared_s + time.perf_counter() - started
+
+
+def true_activity(
+    truth: NDArray[np.bool_], chunk_frames: int = 1_000, hop_frames: int = 500, voices: int = 4
+) -> LocalActivity:
+    """Return what a network that never errs would hear.
+
+    Args:
+        truth: (T, R) who of R people is heard in each frame of 10 ms. Of more than ``voices`` in a chunk those who
+            speak most are heard.
+    """
+    n_frames = len(truth)
+    starts = np.arange(0, max(1, n_frames - chunk_frames + hop_frames), hop_frames, dtype=np.int64)
+    probability = np.zeros((len(starts), chunk_frames // STEP_FRAMES, voices), np.float16)
+    for row, start in enumerate(starts.tolist()):
+        part = truth[start : start + chunk_frames : STEP_FRAMES]
+        most = np.argsort(-part.sum(axis=0), kind="stable")[:voices]
+        probability[row, : len(part), : most.size] = part[:, most]
+    return LocalActivity(probability, starts, n_frames)
+
+
+def speaking(timeline: Timeline, names: Sequence[str], n_frames: int) -> NDArray[np.bool_]:
+    """Return (T, R) in which frames of 10 ms each of R speakers has a turn."""
+    active = np.zeros((n_frames, len(names)), np.bool_)
+    column = {name: at for at, name in enumerate(names)}
+    for turn in timeline.turns:
+        if turn.speaker in column:
+            first, last = round(_FRAMES_PER_S * turn.start_s), round(_FRAMES_PER_S * turn.end_s)
+            active[first:last, column[turn.speaker]] = True
+    return active
+
+
+def choose_systems(names: str) -> tuple[System, ...]:
+    """Return the systems of a list with commas, in its order; empty takes all.
+
+    Raises:
+        InputError: ``system_unknown``.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = {system.name: system for system in SYSTEMS}
+    for name in wanted:
+        if name not in known:
+            raise InputError(
+                "system_unknown",
+                f"There is no system {name!r}; expected some of {', '.join(known)}; correct the list.",
+            )
+    return tuple(known[name] for name in dict.fromkeys(wanted)) or SYSTEMS
+
+
+def _joined(kind: str, **changes: object) -> Callable[[Listening], list[DrawnTurn]]:
+    def turns_of(listening: Listening) -> list[DrawnTurn]:
+        options = replace(listening.options, **changes)  # type: ignore[arg-type]  # names are tested
+        return join(listening.heard(kind), listening.embedder, SpeakerCount(), options).turns
+
+    return turns_of
+
+
+def _first_pipeline(listening: Listening) -> list[DrawnTurn]:
+    return windowed.find_turns(listening.waveform, listening.embedder, SpeakerCount(), listening.options)
+
+
+def _count_given(listening: Listening) -> list[DrawnTurn]:
+    heard, n_speakers = listening.heard("network"), len(listening.truth.speakers)
+    count = SpeakerCount.checked(min(n_speakers, len(heard.voices)))
+    return join(heard, listening.embedder, count, listening.options).turns
+
+
+def _speech_given(listening: Listening) -> list[DrawnTurn]:
+    heard, options = listening.heard("network"), listening.options
+    labels = join(heard, listening.embedder, SpeakerCount(), options).clustering.labels
+    speech = np.asarray(listening.true_speakers()[::STEP_FRAMES].any(axis=1))
+    whole = _held_to(stitch(heard.activity, heard.found, labels), speech)
+    return draw(decide(whole), whole, heard.duration_s, 0.0, 0.0)
+
+
+def _held_to(found: SpeakerActivity, speech: NDArray[np.bool_]) -> SpeakerActivity:
+    """Return the activity with somebody heard wherever there is speech, whoever is nearest, and nobody elsewhere."""
+    heard = np.flatnonzero(found.probability.max(axis=1) > 0)
+    silent = np.flatnonzero(speech & (found.probability.max(axis=1) <= 0))
+    probability = found.probability.copy()
+    if len(heard):
+        after = np.minimum(np.searchsorted(heard, silent), len(heard) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = np.where(np.abs(heard[before] - silent) <= np.abs(heard[after] - silent), before, after)
+        probability[silent] = found.probability[heard[nearer]]
+    return SpeakerActivity(
+        probability, np.where(speech, np.maximum(found.count, 1.0), 0.0).astype(np.float32)
+    )
+
+
+SYSTEMS: Final = (
+    System("network", "this pipeline", "network", _joined("network")),
+    System("vad", "the first pipeline", None, _first_pipeline),
+    System("oracle-vad", "true speech, ours for the rest", "network", _speech_given, timed=False),
+    System("oracle-count", "number of speakers given", "network", _count_given),
+    System(
+        "oracle-segmentation",
+        "true local activity, ours for the rest",
+        "truth",
+        _joined("truth"),
+        timed=False,
+    ),
+    System(
+        "no-overlap-mask", "embeddings over overlap too", "overlapped", _joined("overlapped"), timed=False
+    ),
+    System("vbx", "VBx for AHC", "network", _joined("network", clustering="vbx"), needs_plda=True),
+    System(
+        "no-merge",
+        "minor clusters stay",
+        "network",
+        _joined("network", min_cluster_s=0.0, min_cluster_share=0.0),
+    ),
+)
+"""All of them, the pipeline first."""
