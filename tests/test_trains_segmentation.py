@@ -12,11 +12,14 @@ pytest.importorskip("torch", reason="needs the train extra: pip install 'voxid[t
 import torch
 
 from voxid.diarize.segmentation import Segmenter
-from voxid.errors import CompatibilityError, InputError
+from voxid.errors import CompatibilityError, ConfigError, InputError
 from voxid.features import fbank
 from voxid.train.course import Part
+from voxid.train.networks import build_network
+from voxid.train.optimizer import build_optimizers
+from voxid.train.recipe import Network
 from voxid.train.segmentation.export import export_segmenter
-from voxid.train.segmentation.network import SegmentationNetwork, Size
+from voxid.train.segmentation.network import SegmentationNetwork, Size, Trunk
 from voxid.train.segmentation.objective import Chunk, stacked, train, validate
 from voxid.train.segmentation.powerset import Powerset, permuted_to, powerset_loss
 from voxid.train.segmentation.recipe import SegmentationRecipe
@@ -123,6 +126,29 @@ def test_an_exported_model_hears_what_the_network_hears(tmp_path: Path) -> None:
         expected = network.activity(torch.from_numpy(features[None, 500:1500]))[0].numpy()
     np.testing.assert_allclose(activity.probability[1].astype(np.float32), expected, atol=2e-3)
     assert (activity.probability[2, 349:] == 0).all()
+
+
+def test_a_network_with_a_trunk_exports_and_leaves_the_trunk_as_it_was(tmp_path: Path) -> None:
+    """A step moves what hears the trunk and nothing in it, its statistics neither."""
+    torch.manual_seed(0)
+    embedding = build_network(Network("ecapa", channels=32, aggregation=48, embedding=16, stride=4))
+    network = SegmentationNetwork(TINY, trunk=Trunk(embedding)).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizers = build_optimizers("muon", network, network, 0.01)
+    logits = network(torch.randn(2, 200, 80))
+    torch.autograd.backward(powerset_loss(logits, torch.ones(2, 100, 4), network.powerset))
+    for optimizer in optimizers:
+        optimizer.step()
+    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert "hear.weight" in moved
+    assert not any(name.startswith("trunk.") for name in moved)
+    export_segmenter(network, tmp_path / "model", {"name": "tiny"})  # refuses a graph that differs
+
+
+def test_a_trunk_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="stride 4; found XvectorFrames with stride 1") as refused:
+        Trunk(build_network(Network("xvector", channels=32, aggregation=48, embedding=16, stride=1)))
+    assert refused.value.code == "trunk_unfit"
 
 
 def test_a_changed_model_is_refused(tmp_path: Path) -> None:

@@ -108,9 +108,9 @@ def build_optimizers(
     """
     if name not in ("adamw", "muon"):
         raise ConfigError("recipe_invalid", f"optimizer is {name!r}; known: adamw, muon.")
-    matrices = [p for p in network.parameters() if p.ndim >= 2] if name == "muon" else []
+    matrices = [p for p in network.parameters() if p.ndim >= 2 and p.requires_grad] if name == "muon" else []
     taken = {id(p) for p in matrices}
-    rest = [p for p in objective.parameters() if id(p) not in taken]
+    rest = [p for p in objective.parameters() if id(p) not in taken and p.requires_grad]
     adamw = torch.optim.AdamW(rest, lr=1e-3, weight_decay=weight_decay, fused=True)
     return [Muon(matrices, weight_decay=weight_decay), adamw] if matrices else [adamw]
 

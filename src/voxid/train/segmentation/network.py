@@ -1,5 +1,8 @@
 """The segmentation network: a small conformer over ten seconds of fbank, four frames of which make one step.
 
+Beside the fbank it hears the frame layers of a trained embedding network, frozen, which know many more voices than
+conversations can be made of in the time.
+
 Stacked frames in place of strided convolutions, and no dropout, since no chunk is ever met twice: a step of training
 then takes 0.87 s for 32 chunks on two cores where it took 2.0 s.
 
@@ -13,7 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from voxid.errors import ConfigError
 from voxid.features import N_MELS
+from voxid.train.networks import EcapaFrames, EmbeddingNetwork
 from voxid.train.segmentation.powerset import Powerset
 
 STEP_FRAMES = 2  # of 10 ms in a step of the output
@@ -118,12 +123,51 @@ class ConformerBlock(nn.Module):
         return out
 
 
+class Trunk(nn.Module):
+    """The blocks of a trained ECAPA-TDNN before their outputs are aggregated, frozen; one frame for every 40 ms.
+
+    Raises:
+        ConfigError: ``trunk_unfit`` for a network of another kind or another stride.
+    """
+
+    def __init__(self, embedding: EmbeddingNetwork) -> None:
+        super().__init__()
+        frames = embedding.frames
+        if not isinstance(frames, EcapaFrames) or embedding.stride != _PATCH_FRAMES:
+            raise ConfigError(
+                "trunk_unfit",
+                f"the segmentation network hears an ecapa with stride {_PATCH_FRAMES}; found "
+                f"{type(frames).__name__} with stride {embedding.stride}; name another bundle.",
+            )
+        self.first, self.blocks = frames.first, frames.blocks
+        self.channels: int = frames.aggregate.in_channels
+        self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Trunk:
+        """Return itself, always as it is in use: its statistics are not to drift."""
+        return super().train(False)
+
+    def forward(self, centred: Tensor) -> Tensor:
+        """fbank without its mean (B, T, 80), T a multiple of 4 -> (B, T / 4, channels)."""
+        x = self.first(centred.transpose(1, 2))
+        outs = []
+        for block in self.blocks:
+            x = block(x)
+            outs.append(x)
+        return torch.cat(outs, dim=1).transpose(1, 2)
+
+
 class SegmentationNetwork(nn.Module):
     """fbank -> log odds of every set of speakers in every 20 ms."""
 
-    def __init__(self, size: Size | None = None, powerset: Powerset | None = None) -> None:
+    def __init__(
+        self, size: Size | None = None, powerset: Powerset | None = None, trunk: Trunk | None = None
+    ) -> None:
         super().__init__()
-        size, self.powerset = size or Size(), powerset or Powerset()
+        size, self.powerset, self.trunk = size or Size(), powerset or Powerset(), trunk
+        if trunk is not None:
+            self.hear = nn.Linear(trunk.channels, size.channels, bias=False)
+            nn.init.zeros_(self.hear.weight)
         self.enter = nn.Linear(_PATCH_FRAMES * N_MELS, size.channels)
         self.blocks = nn.Sequential(*(ConformerBlock(size) for _ in range(size.blocks)))
         self.leave = nn.Linear(size.channels, self.powerset.classes * _PATCH_FRAMES // STEP_FRAMES)
@@ -131,8 +175,10 @@ class SegmentationNetwork(nn.Module):
     def forward(self, fbank: Tensor) -> Tensor:
         """fbank (B, T, 80), T a multiple of 4, without any mean taken away -> (B, S, P) logits, S = T / 2."""
         centred = fbank - fbank.mean(dim=1, keepdim=True)
-        x = self.blocks(self.enter(centred.reshape(fbank.shape[0], -1, _PATCH_FRAMES * N_MELS)))
-        out: Tensor = self.leave(x)
+        x = self.enter(centred.reshape(fbank.shape[0], -1, _PATCH_FRAMES * N_MELS))
+        if self.trunk is not None:
+            x = x + self.hear(self.trunk(centred))
+        out: Tensor = self.leave(self.blocks(x))
         return out.reshape(fbank.shape[0], -1, self.powerset.classes)
 
     def activity(self, fbank: Tensor) -> Tensor:

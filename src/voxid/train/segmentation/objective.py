@@ -12,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from voxid.bundle import installed_bundles, load_bundle
+from voxid.errors import ConfigError
 from voxid.train.fitting import fit
+from voxid.train.restore import restore_network
 from voxid.train.run_log import Report
-from voxid.train.segmentation.network import STEP_FRAMES, SegmentationNetwork
+from voxid.train.segmentation.network import STEP_FRAMES, SegmentationNetwork, Trunk
 from voxid.train.segmentation.powerset import Powerset, permuted_to, powerset_loss
 from voxid.train.segmentation.recipe import SegmentationRecipe
 from voxid.train.spectra import distort
@@ -68,8 +71,12 @@ class Segmentation:
     held_out: Sequence[Chunk]
 
     def build(self) -> SegmentationNetwork:
-        """Return a fresh network."""
-        return SegmentationNetwork(self.recipe.network)
+        """Return a fresh network.
+
+        Raises:
+            ConfigError: ``trunk_unfit``; ``recipe_invalid`` when no bundle that comes with voxid has the trunk's name.
+        """
+        return SegmentationNetwork(self.recipe.network, trunk=_trunk(self.recipe.trunk))
 
     def draw(self, rng: np.random.Generator) -> ChunkBatch:
         """Return a batch of chunks, some of them distorted."""
@@ -87,6 +94,15 @@ class Segmentation:
     def validate(self, network: SegmentationNetwork) -> dict[str, float]:
         """Return the error on the held-out chunks: see :func:`validate`."""
         return validate(network, self.held_out)
+
+
+def _trunk(name: str | None) -> Trunk | None:
+    if name is None:
+        return None
+    named = {path.name: path for path in installed_bundles()}
+    if name not in named:
+        raise ConfigError("recipe_invalid", f"trunk is {name!r}; known: {', '.join(sorted(named))}.")
+    return Trunk(restore_network(load_bundle(named[name])))
 
 
 def train(
@@ -111,19 +127,31 @@ def validate(network: SegmentationNetwork, chunks: Sequence[Chunk], batch: int =
     Speech is what is more likely than not; no collar, overlap scored, steps of 20 ms.
     """
     network.eval()
-    missed = false_alarm = confused = speech = 0.0
+    found, true = [], []
     for first in range(0, len(chunks), batch):
         one = stacked(chunks[first : first + batch], network.powerset.speakers)
         with torch.inference_mode():
             logits = network(torch.from_numpy(one.features))
-            likeliest = network.powerset.members[logits.argmax(dim=-1)]
-            truth = permuted_to(likeliest, torch.from_numpy(one.active))
-        found_count, true_count = likeliest.sum(dim=-1), truth.sum(dim=-1)
-        right = (likeliest * truth).sum(dim=-1)
-        missed += float((true_count - found_count).clamp(min=0).sum())
-        false_alarm += float((found_count - true_count).clamp(min=0).sum())
-        confused += float((torch.minimum(found_count, true_count) - right).sum())
-        speech += float(true_count.sum())
-    parts = {"missed": missed, "false_alarm": false_alarm, "confused": confused}
-    rates = {name: round(100.0 * value / max(speech, 1.0), 2) for name, value in parts.items()}
-    return {"error": round(100.0 * sum(parts.values()) / max(speech, 1.0), 2), **rates}
+        found.append(network.powerset.members[logits.argmax(dim=-1)])
+        true.append(torch.from_numpy(one.active))
+    return errors_of(torch.cat(found), torch.cat(true))
+
+
+def errors_of(found: Tensor, true: Tensor) -> dict[str, float]:
+    """Return the diarization error and its parts in percent of true speech, under the best order of each chunk.
+
+    Args:
+        found: (B, S, N) 0 or 1.
+        true: (B, S, N) 0 or 1.
+    """
+    truth = permuted_to(found, true)
+    found_count, true_count = found.sum(dim=-1), truth.sum(dim=-1)
+    parts = {
+        "missed": (true_count - found_count).clamp(min=0),
+        "false_alarm": (found_count - true_count).clamp(min=0),
+        "confused": torch.minimum(found_count, true_count) - (found * truth).sum(dim=-1),
+    }
+    sums = {name: float(part.sum()) for name, part in parts.items()}
+    speech = max(float(true_count.sum()), 1.0)
+    rates = {name: round(100.0 * value / speech, 2) for name, value in sums.items()}
+    return {"error": round(100.0 * sum(sums.values()) / speech, 2), **rates}

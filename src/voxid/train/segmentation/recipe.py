@@ -16,10 +16,12 @@ class SegmentationRecipe(Course):
 
     Args:
         network: width and depth.
+        trunk: bundle that comes with voxid whose frames the network hears too; None: fbank alone.
         held_out_chunks: of ten seconds, made of held-out people, for validation.
     """
 
     network: Size = field(default_factory=Size)
+    trunk: str | None = None
     held_out_chunks: int = 400
 
     @property

@@ -23,12 +23,14 @@ from voxid.simulate.conversations import chosen_timing, timing_for
 from voxid.simulate.recipe import SimulationRecipe
 from voxid.train.segmentation.objective import Chunk
 from voxid.train.shards import Shard
+from voxid.train.spectra import tilt
 
 _DB_PER_LN: Final = 10.0 / np.log(10.0)
 _FULL_SCALE_DB: Final = (
     110.0  # what is taken off log Mel power so that speech lies where samples' loudness does
 )
 _SPEECH_DB: Final = 95.0  # mean power of a Mel band of a voice in the middle, in dB of features
+_BINS: Final = 12.0 ** np.linspace(0.0, 1.0, N_MELS)  # of a 512-point spectrum in each Mel band, about
 _SHORTEST_FRAMES: Final = 30
 _RUN_UP_FRAMES: Final = 3_000
 _ENOUGH_FRAMES: Final = 1_500
@@ -174,9 +176,7 @@ class FeatureChunks:
         self, score: Score, recipe: SimulationRecipe, first: int, n_frames: int, rng: np.random.Generator
     ) -> NDArray[np.float32]:
         """Return (n_frames, 80) log power of everything that is heard from frame ``first`` on."""
-        floor_db = _SPEECH_DB - rng.uniform(35.0, 60.0)
-        power = np.full((n_frames, N_MELS), 10.0 ** (floor_db / 10.0), np.float32)
-        power *= np.exp(rng.normal(0.0, 0.5, power.shape)).astype(np.float32)
+        power = _background(n_frames, rng)
         shift = self._shifts(score, recipe, rng)
         for placement in score.placements:
             a, b = placement.at - placement.lead, placement.at + placement.length + placement.tail
@@ -210,6 +210,22 @@ class FeatureChunks:
         a, b = clip.spans[0]
         mean = self.voices.shard.frames_of(clip.key)[a:b].astype(np.float32).mean(axis=0)
         return np.asarray(mean - mean.mean(), np.float32)
+
+
+def _background(n_frames: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return (T, 80) power of steady noise 5 to 60 dB below the voices: any colour, at times swelling and fading.
+
+    In a Mel band the power of noise varies as a mean of as many exponential values as the band has spectral bins.
+    """
+    below_db = rng.uniform(5.0, 60.0)
+    colour = tilt(rng) + rng.uniform(-2.0, 2.0) * np.linspace(-1.0, 1.0, N_MELS)
+    colour -= np.log(np.exp(colour).mean())
+    power = rng.gamma(_BINS, 1.0 / _BINS, (n_frames, N_MELS))
+    power = 0.5 * power + 0.5 * np.roll(power, 1, axis=0)  # frames overlap
+    if rng.random() < 0.3:
+        knots = np.linspace(0, n_frames, 5)
+        colour = colour + np.interp(np.arange(n_frames), knots, rng.normal(0.0, 0.7, 5))[:, None]
+    return np.asarray(power * np.exp((_SPEECH_DB - below_db) / _DB_PER_LN + colour), np.float32)
 
 
 def _loudness_db(frames: NDArray[np.float16]) -> NDArray[np.float64]:
