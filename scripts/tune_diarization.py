@@ -21,8 +21,9 @@ import numpy as np
 
 from voxid.audio import Waveform, load
 from voxid.bundle import Bundle, default_bundle, load_bundle
-from voxid.diarize import DiarizeOptions, SpeakerCount, segmented, windowed
+from voxid.diarize import DiarizeOptions, SpeakerCount, combined, segmented, windowed
 from voxid.diarize.naming import label_turns
+from voxid.diarize.options import SEGMENTATIONS
 from voxid.diarize.segmentation import Segmenter, default_segmenter
 from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import get_embedder
@@ -91,11 +92,16 @@ class Score:
         )
 
 
-def hear_by_network(waveform: Waveform, bundle: Bundle, segmenter: Segmenter) -> Rejoin:
-    """Return what draws turns from the local voices of a recording."""
-    embedder = get_embedder(bundle)
-    heard = segmented.hear(waveform, segmenter.segment(waveform.samples), embedder)
-    return lambda options: segmented.join(heard, embedder, SpeakerCount(), options).turns
+def hear_by_network(
+    waveform: Waveform, bundle: Bundle, segmenter: Segmenter, options: DiarizeOptions
+) -> Rejoin:
+    """Return what draws turns from the local voices, or from the windows, of a recording."""
+    embedder, activity = get_embedder(bundle), segmenter.segment(waveform.samples)
+    if options.segmentation == "chunks":
+        voices = segmented.hear(waveform, activity, embedder)
+        return lambda changed: segmented.join(voices, embedder, SpeakerCount(), changed).turns
+    windows = combined.hear(waveform, activity, embedder, options)
+    return lambda changed: combined.join(windows, embedder, SpeakerCount(), changed).turns
 
 
 def hear_by_windows(waveform: Waveform, bundle: Bundle, options: DiarizeOptions) -> Rejoin:
@@ -110,14 +116,14 @@ def hear_by_windows(waveform: Waveform, bundle: Bundle, options: DiarizeOptions)
 def prepare(arguments: argparse.Namespace, bundle: Bundle, base: DiarizeOptions) -> Iterator[Prepared]:
     """Yield the conversations of the folder, heard once."""
     segmenter = None
-    if base.segmentation == "network":
+    if base.segmentation != "vad":
         segmenter = Segmenter.load(arguments.segmenter) if arguments.segmenter else default_segmenter()
     for file in sorted(arguments.conversations.glob("*/*.rttm"))[:: arguments.every]:
         waveform = load(
             next(path for path in file.parent.glob(f"{file.stem}.*") if path.suffix in (".flac", ".wav"))
         )
         rejoin = (
-            hear_by_network(waveform, bundle, segmenter)
+            hear_by_network(waveform, bundle, segmenter, base)
             if segmenter
             else hear_by_windows(waveform, bundle, base)
         )
@@ -142,7 +148,7 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("conversations", type=Path, help="folder of folders of audio and RTTM")
     parser.add_argument("--bundle", type=Path, help="default: the one in the package")
-    parser.add_argument("--segmentation", choices=("network", "vad"), default=DiarizeOptions.segmentation)
+    parser.add_argument("--segmentation", choices=SEGMENTATIONS, default=DiarizeOptions.segmentation)
     parser.add_argument("--segmenter", type=Path, help="default: the one in the package")
     parser.add_argument("--every", type=int, default=1, help="take every so many-th conversation")
     parser.add_argument("--thresholds", default="0.05:0.6:0.025", help="from:to:step")

@@ -34,8 +34,10 @@ CLUSTERINGS = (
 )
 """Names of the methods that join voices into speakers: see :mod:`voxid.diarize.clustering`."""
 
-SEGMENTATIONS = ("network", "vad")
-"""How it is found when somebody speaks: by the local segmentation network, overlap included, or by speech detection."""
+SEGMENTATIONS = ("network", "chunks", "vad")
+"""How turns are found: speech and overlap by the segmentation network with voices told apart by windows
+(:mod:`voxid.diarize.combined`) or by the network's own chunks (:mod:`voxid.diarize.segmented`), or by speech detection
+alone (:mod:`voxid.diarize.windowed`)."""
 
 MAX_SPEAKERS = 100
 """More voices than this in one recording is taken for a slip of the keyboard."""
@@ -80,7 +82,11 @@ class DiarizeOptions:
         resegmentation: how turns are drawn after the clustering: ``viterbi`` by the cosine with the centroids,
             ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
         threads: chunks embedded at the same time.
-        segmentation: one of :data:`SEGMENTATIONS`. With ``network`` the options of windows have no effect.
+        segmentation: one of :data:`SEGMENTATIONS`.
+        overlap_count: voices heard at once, on average over chunks, from which two speak; with ``network``.
+        min_purity: windows less of whose speech is one local voice shape no cluster; with ``network``.
+        path_share: how far the path of the windows is believed against the voices of the chunks, in [0, 1]; with
+            ``network``.
     """
 
     window_s: float = 1.5
@@ -103,6 +109,9 @@ class DiarizeOptions:
     resegmentation: str = "viterbi"
     threads: int = 2
     segmentation: str = "vad"
+    overlap_count: float = 1.5
+    min_purity: float = 0.8
+    path_share: float = 0.5
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:

@@ -1,8 +1,8 @@
 """Recording -> turns of numbered speakers -> names -> Timeline.
 
 The ends (loading, naming, the timeline) know nothing of the middle: a middle turns a waveform into turns of numbered
-speakers. There are two: :mod:`voxid.diarize.segmented`, on the local segmentation network, and
-:mod:`voxid.diarize.windowed`, on speech detection alone.
+speakers. There are three: :mod:`voxid.diarize.combined`, on the segmentation network and windows,
+:mod:`voxid.diarize.segmented`, on the network's chunks, and :mod:`voxid.diarize.windowed`, on speech detection alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from voxid.audio import AudioSource, load
 from voxid.bundle import Bundle, default_bundle
-from voxid.diarize import segmented, windowed
+from voxid.diarize import combined, segmented, windowed
 from voxid.diarize.clustering import check_method
 from voxid.diarize.naming import Found, check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
@@ -22,7 +22,7 @@ from voxid.timeline import Timeline
 if TYPE_CHECKING:
     from voxid.recognize import Gallery
 
-_MIDDLES = {"network": segmented.find_turns, "vad": windowed.find_turns}
+_MIDDLES = {"network": combined.find_turns, "chunks": segmented.find_turns, "vad": windowed.find_turns}
 PACK_BEYOND_S = 1800.0
 """Longer recordings are held packed: half an hour is 115 MB of samples."""
 

@@ -1,0 +1,270 @@
+"""The usual middle of the pipeline: when somebody speaks, and how many, by the segmentation network; who, by windows.
+
+The network is sure of speech, overlap and changes within its ten seconds; the embeddings of windows tell voices apart
+over the whole recording. Windows are pooled over what one person says alone, clustered and smoothed into a path of
+speakers; each voice of each chunk then takes the speaker whose path it follows, and the voices, stitched together, say
+who else speaks in overlaps and where exactly turns begin and end.
+
+Shapes: K windows, C chunks, F steps of 20 ms of the recording, V local voices, G speakers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from voxid.audio import Waveform
+from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
+from voxid.diarize.local import STEP_S, LocalVoices, find_voices
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
+from voxid.diarize.smoothing import CELL_S, decide_cells
+from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
+from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.windows import Windows, embed_windows, plan_windows
+from voxid.embedding import Embedder, with_margin
+from voxid.errors import InputError
+from voxid.features import FRAME_HOP_S
+from voxid.score import center
+
+_STAGES: Final = {"hearing": (0.0, 0.3), "voices": (0.3, 0.97), "speakers": (0.97, 1.0)}
+"""Where each stage begins and ends, after its measured share of one hour of talk."""
+
+_CELL_STEPS: Final = round(CELL_S / STEP_S)
+_TALKED_OVER: Final = 0.3  # weight of a step in which others speak too, when a voice is given its speaker
+
+
+@dataclass(frozen=True, eq=False)
+class HeardWindows:
+    """A recording after the costly part: joining it again, with another count, takes a moment.
+
+    Attributes:
+        activity: who is heard in each chunk.
+        found: those voices.
+        count: (F,) float32, how many speak.
+        windows: over what is said alone.
+        pure: (K,) float32, share of a window's speech that is one local voice.
+        embeddings: (K, D) unit rows, centred.
+        duration_s: of the recording.
+    """
+
+    activity: LocalActivity
+    found: LocalVoices
+    count: NDArray[np.float32]
+    windows: Windows
+    pure: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    duration_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedWindows:
+    """Turns, which may overlap, and how the speakers in them were found.
+
+    Attributes:
+        turns: of speakers numbered by first appearance.
+        clustering: of the windows that were clustered.
+    """
+
+    turns: list[DrawnTurn]
+    clustering: Clustering
+
+
+def find_turns(
+    waveform: Waveform,
+    embedder: Embedder,
+    count: SpeakerCount,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> list[DrawnTurn]:
+    """Return turns of numbered speakers, in order of time; they may overlap.
+
+    Raises:
+        InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
+    """
+
+    def within(stage: str) -> Callable[[float], None]:
+        begin, end = _STAGES[stage]
+        return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
+
+    activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
+    heard = hear(waveform, activity, embedder, options, within("voices"))
+    turns = join(heard, embedder, count, options).turns
+    within("speakers")(1.0)
+    return turns
+
+
+def hear(
+    waveform: Waveform,
+    activity: LocalActivity,
+    embedder: Embedder,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> HeardWindows:
+    """Return the windows of a recording with their embeddings.
+
+    Raises:
+        InputError: ``no_speech``.
+    """
+    found = find_voices(activity)
+    count = count_voices(activity)
+    speech = _frames(count >= 0.5, activity.n_frames)
+    if len(found) == 0 or not speech.any():
+        raise InputError(
+            "no_speech",
+            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
+            "one voice; check the channel and the level.",
+        )
+    alone = with_margin(speech) * (1.0 - _frames(count >= options.overlap_count, activity.n_frames))
+    pooled = alone if alone.any() else speech
+    windows = plan_windows(pooled, options)
+    embeddings = embed_windows(waveform, pooled, windows, embedder, options, progress)
+    return HeardWindows(
+        activity,
+        found,
+        count,
+        windows,
+        purity(activity, windows),
+        center(embeddings, embedder.bundle.mean),
+        waveform.duration_s,
+    )
+
+
+def count_voices(activity: LocalActivity) -> NDArray[np.float32]:
+    """Return (F,) how many voices are heard in each step: the mean over the chunks, their middles counting most."""
+    n_steps = -(-activity.n_frames // STEP_FRAMES)
+    total, cover = np.zeros(n_steps, np.float32), np.zeros(n_steps, np.float32)
+    window = (0.1 + np.hanning(activity.probability.shape[1] + 2)[1:-1]).astype(np.float32)
+    for chunk in range(len(activity)):
+        start = int(activity.start_frames[chunk]) // STEP_FRAMES
+        weight = window[: max(0, n_steps - start)]
+        own = slice(start, start + len(weight))
+        total[own] += weight * activity.probability[chunk, : len(weight)].sum(axis=1, dtype=np.float32)
+        cover[own] += weight
+    return np.asarray(total / np.maximum(cover, 1e-6), np.float32)
+
+
+def purity(activity: LocalActivity, windows: Windows) -> NDArray[np.float32]:
+    """Return (K,) the share of each window's speech that is its main voice, in the chunk whose middle is nearest."""
+    middles = activity.start_frames + activity.chunk_frames / 2
+    shares = np.ones(len(windows), np.float32)
+    for row, (start, end) in enumerate(windows.bounds.tolist()):
+        chunk = int(np.abs(middles - (start + end) / 2).argmin())
+        first = max(0, (start - int(activity.start_frames[chunk])) // STEP_FRAMES)
+        last = (end - int(activity.start_frames[chunk])) // STEP_FRAMES
+        spoken = activity.probability[chunk, first:last].sum(axis=0, dtype=np.float32)
+        if spoken.sum() > 0:
+            shares[row] = spoken.max() / spoken.sum()
+    return shares
+
+
+def join(
+    heard: HeardWindows, embedder: Embedder, count: SpeakerCount, options: DiarizeOptions
+) -> JoinedWindows:
+    """Return the turns of numbered speakers.
+
+    Raises:
+        InputError: ``speaker_count_invalid``.
+        CompatibilityError: ``plda_missing``.
+    """
+    clustering, labels = _cluster(heard, embedder, count, options)
+    speech = _frames(heard.count >= 0.5, heard.activity.n_frames)
+    cells, speakers = decide_cells(
+        heard.windows, heard.embeddings, labels, speech.astype(np.float32), options, count.least
+    )
+    path = _path(cells, speakers, heard.count)
+    voices = follow(heard.activity, heard.found, path, int(speakers.max()) + 1)
+    whole = stitch(heard.activity, heard.found, voices)
+    turns = _draw(_with_path(whole, path, heard.count, options), heard, options)
+    if len({turn.speaker for turn in turns}) < count.least:  # the path alone keeps everybody it has
+        alone = replace(options, path_share=1.0)
+        turns = _draw(_with_path(whole, path, np.minimum(heard.count, 1.0), alone), heard, options)
+    number = {one: at for at, one in enumerate(dict.fromkeys(turn.speaker for turn in turns))}
+    renamed = [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
+    return JoinedWindows(renamed, clustering)
+
+
+def _draw(whole: SpeakerActivity, heard: HeardWindows, options: DiarizeOptions) -> list[DrawnTurn]:
+    shortest_s = min(options.min_turn_s, 0.1)
+    return draw(decide(whole), whole, heard.duration_s, options.max_gap_s, shortest_s)
+
+
+def follow(
+    activity: LocalActivity, found: LocalVoices, path: NDArray[np.int64], n_speakers: int
+) -> NDArray[np.int64]:
+    """Return (V,) the speaker whose path each local voice follows; two voices of a chunk never follow the same.
+
+    Args:
+        path: (F,) who speaks, mainly; -1 where nobody does.
+        n_speakers: G.
+    """
+    labels = np.full(len(found), -1, np.int64)
+    first = np.searchsorted(found.chunk, np.arange(len(activity) + 1))
+    for chunk in np.flatnonzero(np.diff(first)).tolist():
+        rows = slice(int(first[chunk]), int(first[chunk + 1]))
+        start = int(activity.start_frames[chunk]) // STEP_FRAMES
+        walked = path[start : start + activity.probability.shape[1]]
+        heard = activity.probability[chunk, : len(walked)] > 0.5
+        weight = np.where(heard.sum(axis=1) == 1, 1.0, _TALKED_OVER)
+        voices = heard[:, found.voice[rows]] * weight[:, None]
+        shared = np.stack([voices[walked == speaker].sum(axis=0) for speaker in range(n_speakers)], axis=1)
+        voice, speaker = linear_sum_assignment(shared, maximize=True)
+        kept = shared[voice, speaker] > 0
+        labels[rows.start + voice[kept]] = speaker[kept]
+    return labels
+
+
+def _cluster(
+    heard: HeardWindows, embedder: Embedder, count: SpeakerCount, options: DiarizeOptions
+) -> tuple[Clustering, NDArray[np.int64]]:
+    """Return the clustering and (K,) the cluster of each window, -1 where it was not clustered."""
+    windows = heard.windows
+    clustered = np.flatnonzero(windows.clustered & (heard.pure >= options.min_purity))
+    if len(clustered) < max(count.least, 2):
+        clustered = np.flatnonzero(windows.clustered)
+    if len(clustered) < count.least:
+        clustered = np.arange(len(windows))
+    spoken_s = windows.speech_frames[clustered] * FRAME_HOP_S
+    step_share = options.step_s * options.cluster_every / options.window_s
+    weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
+    starts_s = windows.bounds[clustered, 0] * FRAME_HOP_S
+    voices = Voices.of_windows(heard.embeddings[clustered], weights, starts_s)
+    chosen = ClusterOptions.of(options, options.threshold_for(embedder.bundle))
+    clustering = cluster(voices, count, chosen, embedder.bundle.plda)
+    labels = np.full(len(windows), -1, np.int64)
+    labels[clustered] = clustering.labels
+    return clustering, labels
+
+
+def _frames(steps: NDArray[np.bool_], n_frames: int) -> NDArray[np.float32]:
+    """Return (T,) frames of 10 ms from (F,) steps of 20 ms."""
+    return np.repeat(steps.astype(np.float32), STEP_FRAMES)[:n_frames]
+
+
+def _path(
+    cells: NDArray[np.int64], speakers: NDArray[np.int64], count: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Return (F,) the main speaker of every step of speech, -1 elsewhere, from those of cells of 0.1 s."""
+    whole = np.full(-(-len(count) // _CELL_STEPS), -1, np.int64)
+    whole[cells] = speakers
+    path = np.repeat(whole, _CELL_STEPS)[: len(count)]
+    path[count < 0.5] = -1
+    return path
+
+
+def _with_path(
+    whole: SpeakerActivity, path: NDArray[np.int64], count: NDArray[np.float32], options: DiarizeOptions
+) -> SpeakerActivity:
+    """Return the activity of the voices with the path of the windows believed beside it."""
+    share = options.path_share
+    believed = np.zeros((len(path), max(whole.probability.shape[1], int(path.max()) + 1)), np.float32)
+    np.multiply(whole.probability, 1.0 - share, out=believed[:, : whole.probability.shape[1]])
+    spoken = np.flatnonzero(path >= 0)
+    believed[spoken, path[spoken]] += share
+    rounded = np.where(count >= options.overlap_count, np.maximum(np.round(count), 2.0), 1.0)
+    return SpeakerActivity(believed, np.where(count >= 0.5, rounded, 0.0).astype(np.float32))
