@@ -79,6 +79,32 @@ def test_a_gallery_of_format_1_becomes_one_of_format_2(tmp_path: Path, name: str
     again.close()
 
 
+def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """All in one transaction: cut off in the middle, the gallery is one of format 1, and the next opening succeeds."""
+    path = tmp_path / "people.voxid"
+    shutil.copy(FIXTURES / "gallery_format_1.db", path)
+    shutil.copy(FIXTURES / "gallery_format_1.test-key", tmp_path / "people.voxid.key")
+    (tmp_path / "people.voxid.key").chmod(0o600)
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "CREATE TRIGGER cut BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    )
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="The disk of people.voxid is full; nothing was changed") as caught:
+        Store.open(path)
+    assert caught.value.code == "store_full"
+    connection = sqlite3.connect(path)
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert not {"unknown_person", "known_as"} & tables
+    connection.execute("DROP TRIGGER cut")
+    connection.commit()
+    connection.close()
+    store = Store.open(path)
+    assert store.check().unknown == 0
+    store.close()
+
+
 def test_a_gallery_of_format_1_with_the_wrong_key_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "people.voxid"
     shutil.copy(FIXTURES / "gallery_format_1.db", path)

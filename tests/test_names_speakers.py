@@ -77,6 +77,21 @@ def test_the_best_of_the_review_band_is_suggested_and_never_named() -> None:
     assert [turn.confidence for turn in labelled] == [0.9] * 4
 
 
+def test_an_id_keeps_the_suggestion_beside_it_and_takes_no_name() -> None:
+    """Somebody known without a name may also be like a person: the label is the id, the name waits for a reviewer."""
+    bob = Suggestion("bob", 1.5, 2.0)
+    turns = [DrawnTurn(Segment(i, i + 1), i) for i in range(3)]
+    id_ = "unknown-7k3f2m9x"
+    labelled = label_turns(
+        turns, {0: Name("alice", 5.0), 1: bob}, {0: Name("unknown-0", 9.0), 1: Name(id_, 3.0)}
+    )
+    assert [turn.speaker for turn in labelled] == ["alice", id_, "SPEAKER_00"]
+    assert [turn.named for turn in labelled] == [True, False, False]
+    assert [turn.voice_id for turn in labelled] == [None, id_, None]
+    assert [turn.llr for turn in labelled] == [5.0, 3.0, None]
+    assert [turn.suggestion for turn in labelled] == [None, bob, None]
+
+
 def test_a_person_called_speaker_00_is_not_mixed_with_a_stranger() -> None:
     turns = [DrawnTurn(Segment(0, 1), 0), DrawnTurn(Segment(1, 2), 1)]
     labelled = label_turns(turns, {1: Name("SPEAKER_00", 4.5)})

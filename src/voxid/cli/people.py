@@ -208,6 +208,8 @@ def check(gallery: options.GalleryPath = options.DEFAULT_GALLERY, as_json: optio
     with options.open_gallery(gallery) as opened, waiting("Reading everything", quiet=as_json):
         report = opened.check()
     sentence = f"whole: {report.people} people, {report.voiceprints} voiceprints, {report.opt_outs} opt-outs"
+    if report.unknown:
+        sentence += f", {report.unknown} without a name"
     done(sentence, asdict(report), as_json)
 
 
