@@ -59,7 +59,7 @@ _Systems = Annotated[
     typer.Option(
         "--systems",
         metavar="LIST",
-        help="Rows, the first being ours: network, vad, oracle-vad, oracle-count, oracle-segmentation, "
+        help="Rows, the first being ours: network, vad, chunks, oracle-vad, oracle-count, oracle-segmentation, "
         "no-overlap-mask, vbx, no-merge; commas between. All, unless given.",
     ),
 ]

@@ -4,11 +4,12 @@ A recording is heard once for each kind of hearing; what differs afterwards cost
 
     name                 what it is                                                      hearing
     network              the pipeline                                                    network
-    vad                  the first pipeline: speech detection, windows, one at a time    windows
+    vad                  the first pipeline: speech detection, windows, one at a time    its own
+    chunks               voices told apart in the network's chunks, not by windows       chunks
     oracle-vad           true speech, ours for the rest                                  network
     oracle-count         the number of speakers is given                                 network
     oracle-segmentation  who is heard in each chunk is true, ours for the rest           truth
-    no-overlap-mask      embeddings pooled over overlap too                              network, pooled anew
+    no-overlap-mask      embeddings pooled over overlap too                              overlapped
     vbx                  VBx for AHC                                                     network
     no-merge             minor clusters stay                                             network
 """
@@ -24,12 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import Waveform
-from voxid.diarize import windowed
-from voxid.diarize.local import embed_voices, find_voices
+from voxid.diarize import combined, segmented, windowed
+from voxid.diarize.combined import HeardWindows
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
-from voxid.diarize.segmented import HeardVoices, hear, join
-from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
+from voxid.diarize.segmented import HeardVoices
 from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import Embedder
 from voxid.errors import InputError
@@ -40,7 +40,7 @@ __all__ = ["SYSTEMS", "Listening", "System", "choose_systems", "true_activity"]
 
 Segment = Callable[[Waveform], LocalActivity]
 _FRAMES_PER_S: Final = 100
-_NEVER_S: Final = 1e9  # no voice has so much speech alone: overlap is never left out
+_NEVER: Final = 1e9  # so many are never heard at once: nothing is left out of the windows as overlap
 
 
 def _segment(waveform: Waveform) -> LocalActivity:
@@ -67,43 +67,70 @@ class Listening:
         segment: Segment | None = None,
     ) -> None:
         self.waveform, self.truth, self.embedder, self.options = waveform, truth, embedder, options
-        self.seconds: dict[str, float] = {}
         self._segment = segment or _segment
-        self._heard: dict[str, HeardVoices | InputError] = {}
+        self._activity: LocalActivity | None = None
+        self._heard: dict[str, HeardWindows | HeardVoices | InputError] = {}
+        self._seconds: dict[str, float] = {}
 
-    def heard(self, kind: str) -> HeardVoices:
-        """Return the voices of ``network``, ``truth`` or ``overlapped`` hearing.
+    def windows(self, kind: str) -> HeardWindows:
+        """Return the windows of ``network``, ``truth`` or ``overlapped`` hearing.
 
         Raises:
             InputError: ``no_speech``.
         """
-        if kind not in self._heard:
-            started = time.perf_counter()
-            try:
-                self._heard[kind] = self._hear(kind)
-            except InputError as error:
-                if error.code != "no_speech":
-                    raise
-                self._heard[kind] = error
-            self.seconds[kind] = time.perf_counter() - started
-        found = self._heard[kind]
-        if isinstance(found, InputError):
-            raise found
+        found = self._once(kind)
+        if not isinstance(found, HeardWindows):
+            raise TypeError(f"{kind} hears no windows")
         return found
+
+    def voices(self) -> HeardVoices:
+        """Return the voices of the network's chunks.
+
+        Raises:
+            InputError: ``no_speech``.
+        """
+        found = self._once("chunks")
+        if not isinstance(found, HeardVoices):
+            raise TypeError("chunks hear local voices")
+        return found
+
+    def seconds(self, kind: str) -> float:
+        """Return how long a kind of hearing took, segmentation included."""
+        return self._seconds[kind] + (0.0 if kind == "truth" else self._seconds["activity"])
+
+    def activity(self) -> LocalActivity:
+        """Return who the segmentation hears in each chunk."""
+        if self._activity is None:
+            started = time.perf_counter()
+            self._activity = self._segment(self.waveform)
+            self._seconds["activity"] = time.perf_counter() - started
+        return self._activity
 
     def true_speakers(self) -> NDArray[np.bool_]:
         """Return (T, R) who speaks in each frame of 10 ms."""
         return speaking(self.truth, self.truth.speakers, frame_count(len(self.waveform.samples)))
 
-    def _hear(self, kind: str) -> HeardVoices:
-        if kind == "network":
-            return hear(self.waveform, self._segment(self.waveform), self.embedder)
-        if kind == "truth":
-            return hear(self.waveform, true_activity(self.true_speakers()), self.embedder)
-        activity = self.heard("network").activity
-        found = find_voices(activity)
-        voices = embed_voices(self.waveform.samples, activity, found, self.embedder, least_clean_s=_NEVER_S)
-        return HeardVoices(activity, found, voices, self.waveform.duration_s)
+    def _once(self, kind: str) -> HeardWindows | HeardVoices:
+        if kind not in self._heard:
+            activity = true_activity(self.true_speakers()) if kind == "truth" else self.activity()
+            started = time.perf_counter()
+            try:
+                self._heard[kind] = self._hear(kind, activity)
+            except InputError as error:
+                if error.code != "no_speech":
+                    raise
+                self._heard[kind] = error
+            self._seconds[kind] = time.perf_counter() - started
+        found = self._heard[kind]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _hear(self, kind: str, activity: LocalActivity) -> HeardWindows | HeardVoices:
+        if kind == "chunks":
+            return segmented.hear(self.waveform, activity, self.embedder)
+        options = replace(self.options, overlap_count=_NEVER) if kind == "overlapped" else self.options
+        return combined.hear(self.waveform, activity, self.embedder, options)
 
 
 @dataclass(frozen=True)
@@ -131,8 +158,8 @@ class System:
         shared_s = 0.0
         try:
             if self.hearing is not None:
-                listening.heard(self.hearing)
-                shared_s = listening.seconds[self.hearing]
+                _ = listening.voices() if self.hearing == "chunks" else listening.windows(self.hearing)
+                shared_s = listening.seconds(self.hearing)
                 started = time.perf_counter()
             turns = self.draw(listening)
         except InputError as error:
@@ -192,7 +219,7 @@ def choose_systems(names: str) -> tuple[System, ...]:
 def _joined(kind: str, **changes: object) -> Callable[[Listening], list[DrawnTurn]]:
     def turns_of(listening: Listening) -> list[DrawnTurn]:
         options = replace(listening.options, **changes)  # type: ignore[arg-type]  # names are tested
-        return join(listening.heard(kind), listening.embedder, SpeakerCount(), options).turns
+        return combined.join(listening.windows(kind), listening.embedder, SpeakerCount(), options).turns
 
     return turns_of
 
@@ -201,38 +228,31 @@ def _first_pipeline(listening: Listening) -> list[DrawnTurn]:
     return windowed.find_turns(listening.waveform, listening.embedder, SpeakerCount(), listening.options)
 
 
+def _chunks(listening: Listening) -> list[DrawnTurn]:
+    return segmented.join(listening.voices(), listening.embedder, SpeakerCount(), listening.options).turns
+
+
 def _count_given(listening: Listening) -> list[DrawnTurn]:
-    heard, n_speakers = listening.heard("network"), len(listening.truth.speakers)
-    count = SpeakerCount.checked(min(n_speakers, len(heard.voices)))
-    return join(heard, listening.embedder, count, listening.options).turns
+    heard = listening.windows("network")
+    count = SpeakerCount.checked(min(len(listening.truth.speakers), len(heard.windows)))
+    return combined.join(heard, listening.embedder, count, listening.options).turns
 
 
 def _speech_given(listening: Listening) -> list[DrawnTurn]:
-    heard, options = listening.heard("network"), listening.options
-    labels = join(heard, listening.embedder, SpeakerCount(), options).clustering.labels
-    speech = np.asarray(listening.true_speakers()[::STEP_FRAMES].any(axis=1))
-    whole = _held_to(stitch(heard.activity, heard.found, labels), speech)
-    return draw(decide(whole), whole, heard.duration_s, 0.0, 0.0)
-
-
-def _held_to(found: SpeakerActivity, speech: NDArray[np.bool_]) -> SpeakerActivity:
-    """Return the activity with somebody heard wherever there is speech, whoever is nearest, and nobody elsewhere."""
-    heard = np.flatnonzero(found.probability.max(axis=1) > 0)
-    silent = np.flatnonzero(speech & (found.probability.max(axis=1) <= 0))
-    probability = found.probability.copy()
-    if len(heard):
-        after = np.minimum(np.searchsorted(heard, silent), len(heard) - 1)
-        before = np.maximum(after - 1, 0)
-        nearer = np.where(np.abs(heard[before] - silent) <= np.abs(heard[after] - silent), before, after)
-        probability[silent] = found.probability[heard[nearer]]
-    return SpeakerActivity(
-        probability, np.where(speech, np.maximum(found.count, 1.0), 0.0).astype(np.float32)
-    )
+    heard = listening.windows("network")
+    speech = np.zeros(len(heard.count), np.bool_)
+    true = listening.true_speakers()[::STEP_FRAMES][: len(speech)]
+    speech[: len(true)] = true.any(axis=1)
+    count = np.where(speech, np.maximum(heard.count, 1.0), 0.0).astype(np.float32)
+    return combined.join(
+        replace(heard, count=count), listening.embedder, SpeakerCount(), listening.options
+    ).turns
 
 
 SYSTEMS: Final = (
     System("network", "this pipeline", "network", _joined("network")),
     System("vad", "the first pipeline", None, _first_pipeline),
+    System("chunks", "voices told apart in chunks", "chunks", _chunks),
     System("oracle-vad", "true speech, ours for the rest", "network", _speech_given, timed=False),
     System("oracle-count", "number of speakers given", "network", _count_given),
     System(
