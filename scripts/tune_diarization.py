@@ -100,7 +100,8 @@ def hear_by_network(
     if options.segmentation == "chunks":
         voices = segmented.hear(waveform, activity, embedder)
         return lambda changed: segmented.join(voices, embedder, SpeakerCount(), changed).turns
-    windows = combined.hear(waveform, activity, embedder, options)
+    speech = combined.find_speech(waveform, activity, options)
+    windows = combined.hear(waveform, activity, speech, embedder, options)
     return lambda changed: combined.join(windows, embedder, SpeakerCount(), changed).turns
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from voxid.audio import Waveform, load
 from voxid.bundle import default_bundle
-from voxid.diarize.combined import HeardWindows, count_voices, follow, hear, join, purity
+from voxid.diarize.combined import HeardWindows, count_voices, find_speech, follow, hear, join, purity
 from voxid.diarize.local import find_voices
 from voxid.diarize.naming import label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
@@ -53,7 +53,8 @@ def meeting() -> tuple[Waveform, Timeline]:
 def heard(meeting: tuple[Waveform, Timeline], embedder: Embedder) -> HeardWindows:
     waveform, truth = meeting
     activity = heard_by(truth, frame_count(waveform.samples.size))
-    return hear(waveform, activity, embedder, DiarizeOptions())
+    options = DiarizeOptions()
+    return hear(waveform, activity, find_speech(waveform, activity, options), embedder, options)
 
 
 def test_the_meeting_comes_back(
@@ -116,4 +117,15 @@ def test_silence_is_refused(embedder: Embedder) -> None:
     waveform = Waveform(np.zeros(160_000, np.float32), "silence", "", 16_000)
     silent = LocalActivity(np.zeros((1, 500, 4), np.float16), np.array([0]), 998)
     with pytest.raises(InputError, match="no speech in it"):
-        hear(waveform, silent, embedder, DiarizeOptions())
+        hear(waveform, silent, np.zeros(499, np.bool_), embedder, DiarizeOptions())
+
+
+def test_what_speech_detection_misses_the_network_may_add() -> None:
+    """Noise is no speech to the detector; the network says it is, of one stretch with certainty, of one without."""
+    noise = 0.01 * np.random.default_rng(0).standard_normal(160_000).astype(np.float32)
+    probability = np.zeros((1, 500, 4), np.float16)
+    probability[0, 100:200, 1] = 1.0
+    probability[0, 300:400, 2] = 0.9
+    activity = LocalActivity(probability, np.array([0]), 998)
+    speech = find_speech(Waveform(noise, "noise", "", 16_000), activity, DiarizeOptions())
+    assert np.flatnonzero(speech).tolist() == list(range(100, 200))

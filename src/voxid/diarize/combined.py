@@ -31,8 +31,9 @@ from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
 from voxid.score import center
+from voxid.speech import detect_speech, speech_mask
 
-_STAGES: Final = {"hearing": (0.0, 0.3), "voices": (0.3, 0.97), "speakers": (0.97, 1.0)}
+_STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
 """Where each stage begins and ends, after its measured share of one hour of talk."""
 
 _CELL_STEPS: Final = round(CELL_S / STEP_S)
@@ -46,7 +47,8 @@ class HeardWindows:
     Attributes:
         activity: who is heard in each chunk.
         found: those voices.
-        count: (F,) float32, how many speak.
+        speech: (F,) bool, whether anybody speaks.
+        count: (F,) float32, how many voices the network hears.
         windows: over what is said alone.
         pure: (K,) float32, share of a window's speech that is one local voice.
         embeddings: (K, D) unit rows, centred.
@@ -55,6 +57,7 @@ class HeardWindows:
 
     activity: LocalActivity
     found: LocalVoices
+    speech: NDArray[np.bool_]
     count: NDArray[np.float32]
     windows: Windows
     pure: NDArray[np.float32]
@@ -93,40 +96,61 @@ def find_turns(
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
     activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
-    heard = hear(waveform, activity, embedder, options, within("voices"))
+    speech = find_speech(waveform, activity, options, within("speech"))
+    heard = hear(waveform, activity, speech, embedder, options, within("voices"))
     turns = join(heard, embedder, count, options).turns
     within("speakers")(1.0)
     return turns
 
 
+def find_speech(
+    waveform: Waveform,
+    activity: LocalActivity,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> NDArray[np.bool_]:
+    """Return (F,) where somebody speaks: where speech detection says so, or the network is all but certain.
+
+    Speech detection is told to be careful and misses quiet and distant words; the network takes some noises for voices.
+    """
+    regions = detect_speech(waveform, progress=progress)
+    detected = speech_mask(regions, activity.n_frames)[::STEP_FRAMES] > 0
+    return np.asarray(detected | (count_voices(activity) >= options.sure_count))
+
+
 def hear(
     waveform: Waveform,
     activity: LocalActivity,
+    speech: NDArray[np.bool_],
     embedder: Embedder,
     options: DiarizeOptions,
     progress: Callable[[float], None] | None = None,
 ) -> HeardWindows:
     """Return the windows of a recording with their embeddings.
 
+    Args:
+        activity: of the segmentation network.
+        speech: (F,) where somebody speaks.
+
     Raises:
         InputError: ``no_speech``.
     """
-    found = find_voices(activity)
-    count = count_voices(activity)
-    speech = _frames(count >= 0.5, activity.n_frames)
-    if len(found) == 0 or not speech.any():
+    if not speech.any():
         raise InputError(
             "no_speech",
             f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
             "one voice; check the channel and the level.",
         )
-    alone = with_margin(speech) * (1.0 - _frames(count >= options.overlap_count, activity.n_frames))
-    pooled = alone if alone.any() else speech
+    found, count = find_voices(activity), count_voices(activity)
+    overlap = _frames(speech & (count >= options.overlap_count), activity.n_frames)
+    alone = with_margin(_frames(speech, activity.n_frames)) * (1.0 - overlap)
+    pooled = alone if alone.any() else overlap
     windows = plan_windows(pooled, options)
     embeddings = embed_windows(waveform, pooled, windows, embedder, options, progress)
     return HeardWindows(
         activity,
         found,
+        speech,
         count,
         windows,
         purity(activity, windows),
@@ -152,9 +176,12 @@ def count_voices(activity: LocalActivity) -> NDArray[np.float32]:
 def purity(activity: LocalActivity, windows: Windows) -> NDArray[np.float32]:
     """Return (K,) the share of each window's speech that is its main voice, in the chunk whose middle is nearest."""
     middles = activity.start_frames + activity.chunk_frames / 2
+    centres = windows.bounds.mean(axis=1)
+    after = np.minimum(np.searchsorted(middles, centres), len(middles) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(np.abs(middles[before] - centres) <= np.abs(middles[after] - centres), before, after)
     shares = np.ones(len(windows), np.float32)
-    for row, (start, end) in enumerate(windows.bounds.tolist()):
-        chunk = int(np.abs(middles - (start + end) / 2).argmin())
+    for row, ((start, end), chunk) in enumerate(zip(windows.bounds.tolist(), nearest.tolist(), strict=True)):
         first = max(0, (start - int(activity.start_frames[chunk])) // STEP_FRAMES)
         last = (end - int(activity.start_frames[chunk])) // STEP_FRAMES
         spoken = activity.probability[chunk, first:last].sum(axis=0, dtype=np.float32)
@@ -173,17 +200,15 @@ def join(
         CompatibilityError: ``plda_missing``.
     """
     clustering, labels = _cluster(heard, embedder, count, options)
-    speech = _frames(heard.count >= 0.5, heard.activity.n_frames)
-    cells, speakers = decide_cells(
-        heard.windows, heard.embeddings, labels, speech.astype(np.float32), options, count.least
-    )
-    path = _path(cells, speakers, heard.count)
+    speech = _frames(heard.speech, heard.activity.n_frames)
+    cells, speakers = decide_cells(heard.windows, heard.embeddings, labels, speech, options, count.least)
+    path = _path(cells, speakers, heard.speech)
     voices = follow(heard.activity, heard.found, path, int(speakers.max()) + 1)
     whole = stitch(heard.activity, heard.found, voices)
     turns = _draw(_with_path(whole, path, heard.count, options), heard, options)
     if len({turn.speaker for turn in turns}) < count.least:  # the path alone keeps everybody it has
         alone = replace(options, path_share=1.0)
-        turns = _draw(_with_path(whole, path, np.minimum(heard.count, 1.0), alone), heard, options)
+        turns = _draw(_with_path(whole, path, np.ones_like(heard.count), alone), heard, options)
     number = {one: at for at, one in enumerate(dict.fromkeys(turn.speaker for turn in turns))}
     renamed = [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
     return JoinedWindows(renamed, clustering)
@@ -247,13 +272,13 @@ def _frames(steps: NDArray[np.bool_], n_frames: int) -> NDArray[np.float32]:
 
 
 def _path(
-    cells: NDArray[np.int64], speakers: NDArray[np.int64], count: NDArray[np.float32]
+    cells: NDArray[np.int64], speakers: NDArray[np.int64], speech: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return (F,) the main speaker of every step of speech, -1 elsewhere, from those of cells of 0.1 s."""
-    whole = np.full(-(-len(count) // _CELL_STEPS), -1, np.int64)
+    whole = np.full(-(-len(speech) // _CELL_STEPS), -1, np.int64)
     whole[cells] = speakers
-    path = np.repeat(whole, _CELL_STEPS)[: len(count)]
-    path[count < 0.5] = -1
+    path = np.repeat(whole, _CELL_STEPS)[: len(speech)]
+    path[~speech] = -1
     return path
 
 
@@ -266,5 +291,5 @@ def _with_path(
     np.multiply(whole.probability, 1.0 - share, out=believed[:, : whole.probability.shape[1]])
     spoken = np.flatnonzero(path >= 0)
     believed[spoken, path[spoken]] += share
-    rounded = np.where(count >= options.overlap_count, np.maximum(np.round(count), 2.0), 1.0)
-    return SpeakerActivity(believed, np.where(count >= 0.5, rounded, 0.0).astype(np.float32))
+    wanted = np.where(count >= options.overlap_count, np.maximum(np.round(count), 2.0), 1.0)
+    return SpeakerActivity(believed, np.where(path >= 0, wanted, 0.0).astype(np.float32))

@@ -77,12 +77,16 @@ class DiarizeOptions:
         profile: threshold profile (false-accept rate) a name must pass.
         direct_windows: up to this many windows are clustered at once; beyond, in two levels. Memory of the
             clustering is 4 bytes x the square of this.
+        same_voice: cosine of their means from which two parts found by ``spectral`` or ``nme-sc`` are one person.
+            Higher: more speakers, also of one voice on two channels.
         clustering: how windows become speakers, one of :data:`CLUSTERINGS`; those that end in plda, and vbx, need
             a bundle with a PLDA.
         resegmentation: how turns are drawn after the clustering: ``viterbi`` by the cosine with the centroids,
             ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
         threads: chunks embedded at the same time.
         segmentation: one of :data:`SEGMENTATIONS`.
+        sure_count: voices heard, on average over chunks, from which there is speech even where speech detection hears
+            none; with ``network``.
         overlap_count: voices heard at once, on average over chunks, from which two speak; with ``network``.
         min_purity: windows less of whose speech is one local voice shape no cluster; with ``network``.
         path_share: how far the path of the windows is believed against the voices of the chunks, in [0, 1]; with
@@ -105,10 +109,12 @@ class DiarizeOptions:
     max_gap_s: float = 0.3
     profile: str = "far_1pct"
     direct_windows: int = 3000
-    clustering: str = "ahc"
+    same_voice: float = 0.66
+    clustering: str = "nme-sc"
     resegmentation: str = "viterbi"
     threads: int = 2
     segmentation: str = "vad"
+    sure_count: float = 0.97
     overlap_count: float = 1.5
     min_purity: float = 0.8
     path_share: float = 0.5

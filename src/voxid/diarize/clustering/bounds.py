@@ -54,6 +54,26 @@ def _held(task: Task, labels: Labels, major: Labels) -> dict[int, NDArray[np.boo
     return held
 
 
+def join_alike(task: Task, labels: Labels) -> Labels:
+    """Return labels in which clusters whose means are as alike as ``same_voice`` are one, down to ``task.least``.
+
+    What the gaps between eigenvalues do not tell: a single voice has parts too, by channel or by what it says.
+    """
+    labels = renumber(labels)
+    while int(labels.max()) + 1 > task.least:
+        means, _ = cluster_means(task.embeddings, task.weights, labels)
+        alike = unit_rows(means) @ unit_rows(means).T
+        apart = task.apart(labels)
+        if apart is not None:
+            alike[apart] = -1.0
+        np.fill_diagonal(alike, -1.0)
+        one, other = np.unravel_index(int(np.argmax(alike)), alike.shape)
+        if alike[one, other] < task.options.same_voice:
+            break
+        labels = renumber(np.where(labels == other, one, labels))
+    return labels
+
+
 def fit_bounds(task: Task, labels: Labels) -> Labels:
     """Return labels with at least ``task.least`` and at most ``task.most`` clusters, otherwise unchanged.
 

@@ -20,8 +20,8 @@ from voxid.plda import Plda
 if TYPE_CHECKING:
     from voxid.bundle import Bundle
 
-_TUNED = ("ahc", "k-means")
-"""Methods the bundle's joining threshold was set for; the others find theirs in the recording."""
+_TUNED = ("ahc", "k-means", "nme-sc")
+"""Methods that use the bundle's joining threshold; the others find theirs in the recording."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class ClusterOptions:
         method: one of :data:`voxid.diarize.options.CLUSTERINGS`.
         threshold: similarity above which clusters join, in the units of the method (cosine or LLR). None finds it in
             the recording, between two Gaussians fitted to the similarities of all pairs.
+        same_voice: cosine of their means from which two parts of a graph (``spectral``, ``nme-sc``) are one person.
         min_voice_s: voices with less clean speech do not shape the clusters and are only assigned to them.
         apart_s: two voices of one chunk with this much clean speech each are two people, and are never joined; a
             shorter one may be a slip of the segmentation, and is kept apart only in the last matching.
@@ -42,6 +43,7 @@ class ClusterOptions:
 
     method: str = "ahc"
     threshold: float | None = None
+    same_voice: float = DiarizeOptions.same_voice
     min_voice_s: float = 0.0
     apart_s: float = 1.0
     min_cluster_s: float = DiarizeOptions.min_cluster_s
@@ -73,6 +75,7 @@ class ClusterOptions:
         return cls(
             method=options.clustering,
             threshold=threshold if tuned else None,
+            same_voice=options.same_voice,
             min_cluster_s=options.min_cluster_s,
             min_cluster_share=options.min_cluster_share,
             max_automatic_speakers=options.max_automatic_speakers,

@@ -5,10 +5,13 @@ The number of speakers is read off the eigenvalues of the graph's Laplacian: k p
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.linalg import eigh
 
-from voxid.diarize.clustering.bounds import absorb_minor
+from voxid.diarize.clustering.ahc import cluster_ahc
+from voxid.diarize.clustering.bounds import absorb_minor, join_alike
 from voxid.diarize.clustering.levels import gather_items
 from voxid.diarize.clustering.means import cluster_by_means
 from voxid.diarize.clustering.options import Task
@@ -48,8 +51,13 @@ def cluster_nme_sc(task: Task) -> Labels:
     """Return (K,) labels by the graph whose number of neighbours gives the clearest eigengap for its size.
 
     Source: Park, Han, Kumar and Narayanan, "Auto-tuning spectral clustering for speaker diarization using
-    normalized maximum eigengap", IEEE Signal Processing Letters 27, 2020, algorithm 1.
+    normalized maximum eigengap", IEEE Signal Processing Letters 27, 2020, algorithm 1. Ours: it is a single speaker
+    when AHC at the bundle's threshold says so, and parts as alike as ``same_voice`` are joined.
     """
+    if task.least == 1 and task.options.threshold is not None:
+        joined = cluster_ahc(replace(task, options=replace(task.options, method="ahc")))
+        if int(joined.max()) == 0:  # a gap there is also in the graph of a single voice
+            return joined
     nodes, similarity = _nodes(task)
     step = -(-len(similarity) // SEARCH_NODES)
     sample = similarity[::step, ::step]
@@ -106,4 +114,5 @@ def _cut(task: Task, nodes: Labels, laplacian: Floats) -> Labels:
     rows = unit_rows(vectors[:, :n_parts].astype(np.float32))
     weights = np.asarray(np.bincount(nodes, weights=task.weights), dtype=np.float64)
     parts = cluster_by_means(rows, weights, n_parts, rng)
-    return absorb_minor(task, parts[nodes], 0.0 if least == most else task.min_weight)
+    labels = absorb_minor(task, parts[nodes], 0.0 if least == most else task.min_weight)
+    return join_alike(task, labels)
