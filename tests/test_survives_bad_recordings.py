@@ -50,7 +50,8 @@ def told(
     if middle == "chunks":
         turns = segmented.join(segmented.hear(waveform, activity, embedder), embedder, count, options).turns
     else:
-        heard = combined.hear(waveform, activity, embedder, options)
+        speech = combined.find_speech(waveform, activity, options)
+        heard = combined.hear(waveform, activity, speech, embedder, options)
         turns = combined.join(heard, embedder, count, options).turns
     return Timeline(label_turns(turns, {}), waveform.duration_s, "recording")
 

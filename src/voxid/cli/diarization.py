@@ -60,7 +60,7 @@ _Systems = Annotated[
         "--systems",
         metavar="LIST",
         help="Rows, the first being ours: network, vad, chunks, oracle-vad, oracle-count, oracle-segmentation, "
-        "no-overlap-mask, vbx, no-merge; commas between. All, unless given.",
+        "no-overlap-mask, ahc, vbx, no-merge; commas between. All, unless given.",
     ),
 ]
 _Html = Annotated[

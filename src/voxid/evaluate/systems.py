@@ -6,11 +6,12 @@ A recording is heard once for each kind of hearing; what differs afterwards cost
     network              the pipeline                                                    network
     vad                  the first pipeline: speech detection, windows, one at a time    its own
     chunks               voices told apart in the network's chunks, not by windows       chunks
-    oracle-vad           true speech, ours for the rest                                  network
+    oracle-vad           true speech, ours for the rest                                  network, pooled anew
     oracle-count         the number of speakers is given                                 network
     oracle-segmentation  who is heard in each chunk is true, ours for the rest           truth
     no-overlap-mask      embeddings pooled over overlap too                              overlapped
-    vbx                  VBx for AHC                                                     network
+    ahc                  AHC for NME-SC                                                  network
+    vbx                  VBx for NME-SC                                                  network
     no-merge             minor clusters stay                                             network
 """
 
@@ -73,7 +74,7 @@ class Listening:
         self._seconds: dict[str, float] = {}
 
     def windows(self, kind: str) -> HeardWindows:
-        """Return the windows of ``network``, ``truth`` or ``overlapped`` hearing.
+        """Return the windows of ``network``, ``truth``, ``true-speech`` or ``overlapped`` hearing.
 
         Raises:
             InputError: ``no_speech``.
@@ -130,7 +131,16 @@ class Listening:
         if kind == "chunks":
             return segmented.hear(self.waveform, activity, self.embedder)
         options = replace(self.options, overlap_count=_NEVER) if kind == "overlapped" else self.options
-        return combined.hear(self.waveform, activity, self.embedder, options)
+        speech = combined.find_speech(self.waveform, activity, options)
+        if kind in ("truth", "true-speech"):
+            speech = self._true_speech(len(speech))
+        return combined.hear(self.waveform, activity, speech, self.embedder, options)
+
+    def _true_speech(self, n_steps: int) -> NDArray[np.bool_]:
+        speech = np.zeros(n_steps, np.bool_)
+        true = self.true_speakers()[::STEP_FRAMES][:n_steps]
+        speech[: len(true)] = true.any(axis=1)
+        return speech
 
 
 @dataclass(frozen=True)
@@ -238,22 +248,13 @@ def _count_given(listening: Listening) -> list[DrawnTurn]:
     return combined.join(heard, listening.embedder, count, listening.options).turns
 
 
-def _speech_given(listening: Listening) -> list[DrawnTurn]:
-    heard = listening.windows("network")
-    speech = np.zeros(len(heard.count), np.bool_)
-    true = listening.true_speakers()[::STEP_FRAMES][: len(speech)]
-    speech[: len(true)] = true.any(axis=1)
-    count = np.where(speech, np.maximum(heard.count, 1.0), 0.0).astype(np.float32)
-    return combined.join(
-        replace(heard, count=count), listening.embedder, SpeakerCount(), listening.options
-    ).turns
-
-
 SYSTEMS: Final = (
     System("network", "this pipeline", "network", _joined("network")),
     System("vad", "the first pipeline", None, _first_pipeline),
     System("chunks", "voices told apart in chunks", "chunks", _chunks),
-    System("oracle-vad", "true speech, ours for the rest", "network", _speech_given, timed=False),
+    System(
+        "oracle-vad", "true speech, ours for the rest", "true-speech", _joined("true-speech"), timed=False
+    ),
     System("oracle-count", "number of speakers given", "network", _count_given),
     System(
         "oracle-segmentation",
@@ -265,7 +266,8 @@ SYSTEMS: Final = (
     System(
         "no-overlap-mask", "embeddings over overlap too", "overlapped", _joined("overlapped"), timed=False
     ),
-    System("vbx", "VBx for AHC", "network", _joined("network", clustering="vbx"), needs_plda=True),
+    System("ahc", "AHC for NME-SC", "network", _joined("network", clustering="ahc")),
+    System("vbx", "VBx for NME-SC", "network", _joined("network", clustering="vbx"), needs_plda=True),
     System(
         "no-merge",
         "minor clusters stay",
