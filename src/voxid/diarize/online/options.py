@@ -37,7 +37,7 @@ class LiveOptions:
     latency_s: float = HOP_S
     join_above: float | None = None
     merge_above: float | None = None
-    new_speaker_s: float = 1.2
+    new_speaker_s: float = 1.0
     continuity: float = 0.2
     max_gap_s: float = DiarizeOptions.max_gap_s
     keep_s: float = 24 * 3600.0

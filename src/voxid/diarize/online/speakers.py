@@ -30,6 +30,7 @@ Claim = Callable[[NDArray[np.float32], float], int | None]
 """(raw embedding (D,), seconds alone) -> the speaker who is known to be that person, or None."""
 
 _LEAST_SURE_S: Final = 0.8  # heard alone, before a voice may correct what was told
+_LEAST_CLEAN_S: Final = 0.3  # heard alone, before a voice may be anybody by evidence
 _LEAST_MERGE_S: Final = 3.0
 _APART_S: Final = 1.0  # heard as two in one window for longer: two people, however alike
 _HALF_CLEAR_S: Final = 0.8
@@ -125,10 +126,14 @@ class Speakers:
         near = heard.centred @ self._means(numbers, heard.centred.shape[1]).T
         kept = told[:, numbers] if numbers else np.zeros((len(heard), 0), np.float32)
         # Who was told as a speaker with reason stays one through a noisy second: half the worth of continuity.
-        needed = self.join_above * clearness(heard.clean_s)[:, None]
-        good = near >= needed - 0.5 * self.continuity * kept
+        clear = clearness(heard.clean_s)[:, None]
+        needed = self.join_above * clear
+        good = (near >= needed - 0.5 * self.continuity * kept) & (heard.clean_s >= _LEAST_CLEAN_S)[:, None]
         score = near + self.continuity * kept
-        gain = np.where(good, 1.0 + score - needed, _NEAR * (score + 1.0))
+        # Clear voices choose first: what is heard of the others says little about who they are.
+        gain = np.where(
+            good, clear * (1.0 + score - needed), _NEAR * clear * (score + 2.0) + _NEAR**2 * score
+        )
         rows, columns = linear_sum_assignment(gain, maximize=True)
         speaker = np.full(len(heard), -1, np.int64)
         speaker[rows] = np.asarray(numbers, np.int64)[columns] if len(rows) else speaker[rows]
@@ -179,7 +184,7 @@ class Speakers:
             if heard.clean_s[voice] < needed_s and self.alive:
                 continue
             known = claim(heard.raw[voice], float(heard.clean_s[voice]))
-            if known is not None and known in self.alive and known not in speaker:
+            if known is not None and known in self.alive and known not in np.delete(speaker, voice):
                 speaker[voice], sure[voice] = known, True
             elif self.most is None or len(self.alive) < self.most:
                 speaker[voice], sure[voice] = self._new(heard, voice), True

@@ -59,10 +59,10 @@ class Tracks:
         self._total[place, assigned.speaker[known]] += probability  # no two of a window share a speaker
         self._count[place] += window * heard.active[:, known].sum(axis=1)
         self._cover[place] += window
-        self._correct(heard, assigned, place)
         fresh = slice(self.told_step - self.start_step, max(until_step, self.told_step) - self.start_step)
         self._told[fresh] = decide(self._activity(fresh))
         self.told_step = max(until_step, self.told_step)
+        self._correct(heard, assigned, place)
 
     def merge(self, gone: int, kept: int) -> None:
         """Make two speakers one."""
