@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -255,6 +256,20 @@ def test_another_recording_is_refused(gallery: Gallery) -> None:
         remember(MONDAY[1], FRIDAY[0], gallery, GROUNDS)
     assert caught.value.code == "recording_of_other_timeline"
     assert gallery.unknown.people() == []
+
+
+def test_at_the_same_time_from_several_sides(gallery: Gallery, clock: Clock) -> None:
+    """Four openings of the file remember one recording at once: each voice is kept once, and all agree on the ids."""
+    gallery.unknown.people()  # the file is there
+
+    def remember_monday(_: int) -> tuple[str, ...]:
+        with Gallery.open(gallery.path, clock=clock) as opened:
+            return keep(opened, MONDAY).speakers
+
+    with ThreadPoolExecutor(4) as threads:
+        found = set(threads.map(remember_monday, range(4)))
+    assert len(found) == 1
+    assert {person.id for person in gallery.unknown.people()} == set(*found)
 
 
 def test_without_grounds_nothing_is_kept(gallery: Gallery) -> None:

@@ -64,11 +64,13 @@ def grounds_of(remember: bool, basis: str | None, keep_days: int | None) -> Grou
     return Grounds(basis or "", DEFAULT_KEEP_DAYS if keep_days is None else keep_days)
 
 
-def keep_voices(timeline: Timeline, waveform: Waveform, people: Gallery, grounds: Grounds) -> Timeline:
+def keep_voices(
+    timeline: Timeline, waveform: Waveform, people: Gallery, grounds: Grounds, profile: str
+) -> Timeline:
     """Return the timeline with the ids of its unnamed voices, after the gallery was asked to keep them."""
     from voxid.diarize import remember
 
-    kept, told = remember(timeline, waveform, people, grounds)
+    kept, told = remember(timeline, waveform, people, grounds, profile=profile)
     for one in told:
         note(
             f"{one.label} is {one.id}: {one.reason}" if one.id else f"{one.label} was not kept: {one.reason}"

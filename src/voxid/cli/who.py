@@ -33,10 +33,11 @@ _Method = Annotated[
 
 
 _Hearing = Annotated[
-    Literal["network", "vad"] | None,
+    Literal["network", "chunks", "vad"] | None,
     typer.Option(
         "--segmentation",
-        help="How speech is found: by the network, which hears overlap, or by voice activity detection.",
+        help="How turns are found: network (overlap by it, voices by windows), chunks (both by the network's ten "
+        "seconds), vad (speech detection, no overlap).",
     ),
 ]
 
@@ -152,7 +153,7 @@ def who(
                 )
                 waveform, timeline, decision = call.waveform, call.timeline, call.agent
         if people and grounds:
-            timeline = remembering.keep_voices(timeline, waveform, people, grounds)
+            timeline = remembering.keep_voices(timeline, waveform, people, grounds, profile)
     finally:
         if people:
             people.close()

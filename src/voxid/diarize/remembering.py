@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxid.audio import SAMPLE_RATE_HZ, AudioSource, Waveform, load
+from voxid.decision import DEFAULT_PROFILE
 from voxid.diarize.naming import MIN_VOICE_TURN_S, embed_voices
 from voxid.diarize.turns import DrawnTurn, alone
 from voxid.embedding import get_embedder
@@ -33,7 +34,7 @@ def remember(
     grounds: Grounds,
     *,
     channel: int | None = None,
-    profile: str = "far_1pct",
+    profile: str = DEFAULT_PROFILE,
 ) -> tuple[Timeline, tuple[Remembered, ...]]:
     """Keep the voices of a timeline that have no name, so that the next recording calls them by the same id.
 
