@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from voxid.errors import ConfigError
@@ -50,13 +51,17 @@ def build(kind: Any, raw: Any, where: str) -> Any:
     """Turn plain values into the dataclass ``kind``, refusing keys it does not have.
 
     Args:
-        kind: a dataclass of numbers, strings, flags, tuples, :data:`Range` and further dataclasses.
+        kind: a dataclass of numbers, strings, flags, tuples, :data:`Range`, further dataclasses, or one of those or
+            None.
         raw: of :func:`read_recipe`.
         where: how errors call it.
 
     Raises:
         ConfigError: ``recipe_invalid``; the sentence names the key.
     """
+    if NoneType in get_args(kind):
+        some = next(one for one in get_args(kind) if one is not NoneType)
+        return None if raw is None else build(some, raw, where)
     if not dataclasses.is_dataclass(kind):
         return _value(kind, raw, where)
     if not isinstance(raw, dict):
