@@ -12,8 +12,6 @@ from typing import Any, Protocol, TypeVar
 from voxid.errors import ConfigError
 from voxid.recipes import build, read_recipe
 
-_WARM_STEPS = 200
-
 
 @dataclass(frozen=True)
 class Part:
@@ -34,6 +32,7 @@ class Course:
         name: of the model.
         speech: embedding recipe beside this one whose corpora and people are used; those it holds out stay out.
         stages: the schedule.
+        warm_steps: over which the learning rate rises from nothing.
         batch: conversations per step.
         distort: share of them that are distorted anew (:mod:`voxid.train.spectra`).
         optimizer: ``muon`` or ``adamw``.
@@ -43,6 +42,7 @@ class Course:
     name: str
     speech: str
     stages: tuple[Part, ...]
+    warm_steps: int = 200
     seed: int = 29
     batch: int = 32
     distort: float = 0.3
@@ -70,7 +70,7 @@ class Course:
         """Return the part of the schedule and the learning rate at ``step`` (0-based)."""
         part, done = part_at(self.stages, step)
         lr = part.lr_to + 0.5 * (part.lr_from - part.lr_to) * (1.0 + math.cos(math.pi * done))
-        return part, lr * min(1.0, (step + 1) / _WARM_STEPS)
+        return part, lr * min(1.0, (step + 1) / self.warm_steps)
 
 
 class _Steps(Protocol):

@@ -77,7 +77,7 @@ def write_model(network: nn.Module, form: GraphForm, folder: Path, entries: dict
     """Write graph and card; an existing model is replaced file by file, card last.
 
     Args:
-        entries: of the card, beside date, parameters, parity and hash.
+        entries: of the card, beside date, parity and hash.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
@@ -86,7 +86,6 @@ def write_model(network: nn.Module, form: GraphForm, folder: Path, entries: dict
         card = {
             **entries,
             "created": date.today().isoformat(),
-            "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
             "onnx_parity": parity,
             "sha256": hashlib.sha256(draft.read_bytes()).hexdigest(),
         }

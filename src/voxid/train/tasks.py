@@ -9,6 +9,8 @@ from typing import Any, Final, Protocol
 
 from voxid.errors import ConfigError
 from voxid.train.course import Course
+from voxid.train.eend.recipe import EendRecipe
+from voxid.train.eend.run import run_eend
 from voxid.train.segmentation.recipe import SegmentationRecipe
 from voxid.train.segmentation.run import run_segmentation
 from voxid.train.target.recipe import TargetRecipe
@@ -38,6 +40,7 @@ class Task:
 TASKS: Final = {
     "segmentation": Task(SegmentationRecipe, run_segmentation),
     "target_speech": Task(TargetRecipe, run_target_speech),
+    "eend": Task(EendRecipe, run_eend),
 }
 
 

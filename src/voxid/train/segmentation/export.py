@@ -29,6 +29,7 @@ def export_segmenter(network: SegmentationNetwork, folder: Path, entries: dict[s
     sizes = ((2, CHUNK_FRAMES), (1, CHUNK_FRAMES), (3, CHUNK_FRAMES), (1, 200))
     examples = [(3.0 * torch.randn(*size, N_MELS, generator=generator),) for size in sizes]
     told = {
+        "parameters": sum(p.numel() for p in network.parameters()),
         "input": "fbank of 16 kHz speech, 80 bands, samples as 16-bit integers, no mean taken away",
         "chunk_frames": CHUNK_FRAMES,
         "voices": network.powerset.speakers,

@@ -76,7 +76,7 @@ class Segmentation:
         Raises:
             ConfigError: ``trunk_unfit``; ``recipe_invalid`` when no bundle that comes with voxid has the trunk's name.
         """
-        return SegmentationNetwork(self.recipe.network, trunk=_trunk(self.recipe.trunk))
+        return SegmentationNetwork(self.recipe.network, trunk=trunk_named(self.recipe.trunk))
 
     def draw(self, rng: np.random.Generator) -> ChunkBatch:
         """Return a batch of chunks, some of them distorted."""
@@ -96,7 +96,12 @@ class Segmentation:
         return validate(network, self.held_out)
 
 
-def _trunk(name: str | None) -> Trunk | None:
+def trunk_named(name: str | None) -> Trunk | None:
+    """Return the trunk of a bundle that comes with voxid, None for no name.
+
+    Raises:
+        ConfigError: ``trunk_unfit``; ``recipe_invalid`` for an unknown name.
+    """
     if name is None:
         return None
     named = {path.name: path for path in installed_bundles()}

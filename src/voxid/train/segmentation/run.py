@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from voxid.diarize.segmentation import Segmenter
-from voxid.train.course import load_course
+from voxid.train.course import Course, load_course
 from voxid.train.recipe import Recipe, load_recipe
 from voxid.train.segmentation.export import export_segmenter
 from voxid.train.segmentation.objective import Chunk, train, validate
@@ -62,10 +62,27 @@ def held_out_chunks(recipe: SegmentationRecipe, held_out: Shard) -> list[Chunk]:
     """Return conversations of held-out people, half of them distorted, the same for the same recipe."""
     rng = np.random.default_rng([recipe.seed, 1])
     source = FeatureChunks(PackedVoices(held_out))
-    chunks: Sequence[Chunk] = [source.draw(rng) for _ in range(recipe.held_out_chunks)]
+    return distorted_half([source.draw(rng) for _ in range(recipe.held_out_chunks)], rng)
+
+
+def distorted_half(chunks: Sequence[Chunk], rng: np.random.Generator) -> list[Chunk]:
+    """Return the chunks, about half of them distorted."""
     features = np.stack([chunk.features for chunk in chunks])
     distort(features, 0.5, rng)
     return [Chunk(x, chunk.active) for x, chunk in zip(features, chunks, strict=True)]
+
+
+def training_speech(recipe: Course, speech: Recipe, training: Shard) -> dict[str, Any]:
+    """Return what a card says about the speech a network was trained on."""
+    return {
+        "recipe": recipe.speech,
+        "voices": len(PackedVoices(training)),
+        "hours": round(float(training.frames.sum()) / 360_000, 1),
+        "corpora": [
+            {"name": c.name, "repository": c.repository, "commit": c.commit, "licence": c.licence}
+            for c in speech.data.corpora
+        ],
+    }
 
 
 def _card(
@@ -75,15 +92,7 @@ def _card(
         "name": recipe.name,
         "licence": "Apache-2.0",
         "intended_use": "Finding who speaks when among up to four voices in ten seconds, before they are told apart.",
-        "training_speech": {
-            "recipe": recipe.speech,
-            "voices": len(PackedVoices(training)),
-            "hours": round(float(training.frames.sum()) / 360_000, 1),
-            "corpora": [
-                {"name": c.name, "repository": c.repository, "commit": c.commit, "licence": c.licence}
-                for c in speech.data.corpora
-            ],
-        },
+        "training_speech": training_speech(recipe, speech, training),
         "network": asdict(recipe.network),
         "held_out": {"people": len(held_out.speakers), "chunks": recipe.held_out_chunks, "percent": result},
     }

@@ -40,6 +40,7 @@ def export_detector(network: TargetNetwork, folder: Path, entries: dict[str, Any
         ("fbank", "windows", "targets"), "activity", _AXES, [inputs(2, 2), inputs(1, 1), inputs(1, 3)]
     )
     told = {
+        "parameters": sum(p.numel() for p in network.parameters()),
         "input": "fbank of 16 kHz speech, 80 bands, samples as 16-bit integers, no mean taken away; centred unit "
         "embeddings of windows of 0.8 and 1.6 s, 0.2 s apart; centred unit embeddings of the people asked for",
     }

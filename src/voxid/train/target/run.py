@@ -16,6 +16,7 @@ from voxid.diarize.target_speech import TargetDetector
 from voxid.train.course import load_course
 from voxid.train.fitting import fit
 from voxid.train.recipe import Recipe, load_recipe
+from voxid.train.segmentation.run import training_speech
 from voxid.train.shards import Shard, prepare
 from voxid.train.target.export import export_detector
 from voxid.train.target.objective import TargetSpeech, validate
@@ -82,14 +83,7 @@ def card(
         "intended_use": "Finding when one given person speaks in a recording, also under others.",
         "chunk_frames": round(100 * recipe.seconds),
         "embeds_with": {"name": bundle.name, "sha256": bundle.card["sha256"][GRAPH_FILE]},
-        "training_speech": {
-            "recipe": recipe.speech,
-            "hours": round(float(training.frames.sum()) / 360_000, 1),
-            "corpora": [
-                {"name": c.name, "repository": c.repository, "commit": c.commit, "licence": c.licence}
-                for c in speech.data.corpora
-            ],
-        },
+        "training_speech": training_speech(recipe, speech, training),
         "network": asdict(recipe.network),
         "held_out": {
             "people": len(held_out.speakers),
