@@ -226,6 +226,21 @@ def test_who_opted_out_by_voice_is_not_kept_again(gallery: Gallery, clock: Clock
     assert is_unknown_id(label_of(keep(gallery, FRIDAY), 1))
 
 
+def test_an_enrolled_person_may_opt_out_by_voice(gallery: Gallery) -> None:
+    """Deleted, name refused, and the voice not kept under an id either; of the person nothing else is left."""
+    gallery.enroll("Bruno", [clip("bruno", 3), clip("bruno", 4)], NAMING)
+    (before,) = (print_.id for print_ in gallery.get("Bruno").voiceprints[:1])
+    with pytest.raises(PolicyError, match="state where the person's wish is written down"):
+        gallery.opt_out("Bruno", voice_wish="")
+    id_ = gallery.opt_out("Bruno", voice_wish="letter of 3 May")
+    assert gallery.people() == []
+    assert before.encode() not in stored_bytes(gallery)
+    assert [(person.id, person.sightings) for person in gallery.unknown.people()] == [(id_, ())]
+    _, kept = remember(MONDAY[1], MONDAY[0], gallery, GROUNDS)
+    assert [one.id is None for one in kept] == [True, False]
+    assert gallery.opt_out("Nobody", voice_wish="letter") is None
+
+
 def test_enrolled_people_are_never_kept_without_a_name(gallery: Gallery) -> None:
     """Bruno consented to verification: he is neither named nor kept; the sentence does not say who he is."""
     gallery.enroll("Bruno", [clip("bruno", 3), clip("bruno", 4)], VERIFY_ONLY)

@@ -147,6 +147,15 @@ def opt_out(
     lift: Annotated[
         bool, typer.Option("--lift", help="Allow the name again, on the person's own wish.")
     ] = False,
+    voice_wish: Annotated[
+        str | None,
+        typer.Option(
+            "--voice-wish",
+            metavar="TEXT",
+            help="Where it is written that the voice is never to be kept without a name either; the voice is then "
+            "kept to be recognised, for nothing else.",
+        ),
+    ] = None,
     yes: Yes = False,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     as_json: options.AsJson = False,
@@ -160,13 +169,16 @@ def opt_out(
         voxid people opt-out ALICE --yes
     """
     confirm(f"Allow {name} again?" if lift else f"Opt {name} out and delete what is kept?", yes)
+    voice_id = None
     with options.open_gallery(gallery, create=not lift) as opened:
         if lift:
             opened.lift_opt_out(name)
         else:
-            opened.opt_out(name)
+            voice_id = opened.opt_out(name, voice_wish=voice_wish)
     sentence = f"{name} may be enrolled again" if lift else f"{name} has opted out"
-    done(sentence, {"name": name, "opted_out": not lift}, as_json)
+    if voice_id is not None:
+        sentence += f", by voice too ({voice_id})"
+    done(sentence, {"name": name, "opted_out": not lift, "voice_id": voice_id}, as_json)
 
 
 @app.command()

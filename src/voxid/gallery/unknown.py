@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,11 +271,17 @@ class UnknownRecord:
 
     def opted_out(self, opt_out: OptOut) -> UnknownRecord:
         """Return the record as it is kept to recognise the voice: without the recordings it was heard in."""
+        return UnknownRecord.of_opt_out(self.id, self.voiceprints, opt_out)
+
+    @classmethod
+    def of_opt_out(cls, id_: str, voiceprints: Sequence[Voiceprint], opt_out: OptOut) -> UnknownRecord:
+        """Return a voice as it is kept to be recognised and for nothing else: without where it comes from."""
         nowhere = "0" * 64
         voices = tuple(
-            replace(print_, info=replace(print_.info, audio_sha256=nowhere)) for print_ in self.voiceprints
+            replace(print_, info=replace(print_.info, id=str(uuid4()), audio_sha256=nowhere))
+            for print_ in voiceprints
         )
-        return UnknownRecord(self.id, opt_out.recorded_at, (), opt_out, voices)
+        return cls(id_, opt_out.recorded_at, (), opt_out, voices)
 
     def public(self) -> UnknownPerson:
         """Return the person without embeddings."""

@@ -10,6 +10,7 @@ from voxid.gallery.names import clean_name, lookup_form
 from voxid.gallery.records import Person
 from voxid.gallery.store import StoreReport
 from voxid.gallery.transfer import TransferReport, export_gallery, import_gallery
+from voxid.gallery.unknown import OptOut, UnknownRecord
 from voxid.recognize.amending import id_of, merged, missing, withdrawn
 from voxid.recognize.applying import refuse_opted_out
 from voxid.recognize.opened import OpenGallery
@@ -88,18 +89,36 @@ class GalleryOfPeople(OpenGallery):
         with store.changing() as change:
             change.remove(id_of(change, name))
 
-    def opt_out(self, name: str) -> None:
+    def opt_out(self, name: str, *, voice_wish: str | None = None) -> str | None:
         """Delete the person, if enrolled, and refuse the name from now on; it need never have been enrolled.
 
         Kept is a keyed hash of the name, which recognises it and does not give it back.
+
+        Args:
+            name: whose.
+            voice_wish: where it is written down that the person also wishes never to be kept without a name
+                (`voxid.diarize.remember`): that takes keeping the voice, for nothing but to recognise it.
+
+        Returns:
+            The id the voice is kept under; None when it is not.
+
+        Raises:
+            InputError: name_invalid. PolicyError: wish_missing.
         """
         shown = clean_name(name)
+        wish = None if voice_wish is None else OptOut(voice_wish, self.now())
+        kept = None
         store, _ = self.stored()
         with store.changing() as change:
             person_id = change.find(shown)
             if person_id is not None:
+                voiceprints = change.read(person_id).voiceprints if wish is not None else ()
+                if wish is not None and voiceprints:
+                    kept = UnknownRecord.of_opt_out(change.unknown.new_id(), voiceprints, wish)
+                    change.unknown.put(kept)
                 change.remove(person_id)
             change.add_opt_out(shown)
+        return None if kept is None else kept.id
 
     def lift_opt_out(self, name: str) -> None:
         """Allow the name again, on the person's own wish; enrolling still takes a consent."""
