@@ -91,16 +91,32 @@ def find_turns(
         InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
     """
 
+    heard = listen(waveform, embedder, options, progress)
+    turns = join(heard, embedder, count, options).turns
+    if progress is not None:
+        progress(1.0)
+    return turns
+
+
+def listen(
+    waveform: Waveform,
+    embedder: Embedder,
+    options: DiarizeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> HeardWindows:
+    """Return what the costly part finds; progress ends where the joining begins.
+
+    Raises:
+        InputError: ``no_speech``, ``audio_too_short``.
+    """
+
     def within(stage: str) -> Callable[[float], None]:
         begin, end = _STAGES[stage]
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
     activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
     speech = find_speech(waveform, activity, options, within("speech"))
-    heard = hear(waveform, activity, speech, embedder, options, within("voices"))
-    turns = join(heard, embedder, count, options).turns
-    within("speakers")(1.0)
-    return turns
+    return hear(waveform, activity, speech, embedder, options, within("voices"))
 
 
 def find_speech(

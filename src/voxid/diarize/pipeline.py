@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from voxid.audio import AudioSource, load
+from voxid.audio import AudioSource, Waveform, load
 from voxid.bundle import Bundle, default_bundle
 from voxid.diarize import combined, segmented, windowed
 from voxid.diarize.clustering import check_method
 from voxid.diarize.naming import Found, check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
-from voxid.embedding import get_embedder
+from voxid.diarize.turns import DrawnTurn
+from voxid.embedding import Embedder, get_embedder
 from voxid.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -79,10 +80,22 @@ def diarize(
     report = progress if progress is not None else _unheard
     find_turns = _MIDDLES[options.segmentation]
     turns = find_turns(waveform, embedder, count, options, lambda share: report(_TURNS_SHARE * share))
+    timeline = name_turns(waveform, turns, embedder, gallery, options)
+    report(1.0)
+    return timeline
+
+
+def name_turns(
+    waveform: Waveform,
+    turns: list[DrawnTurn],
+    embedder: Embedder,
+    gallery: Gallery | None,
+    options: DiarizeOptions,
+) -> Timeline:
+    """Return the timeline of numbered speakers with the names that the gallery knows."""
     found = Found()
     if gallery is not None:
         found = find_names(gallery, waveform, turns, embedder, options.profile)
-    report(1.0)
     return Timeline(
         label_turns(turns, found.names, found.ids),
         duration_s=waveform.duration_s,
