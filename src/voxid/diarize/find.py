@@ -143,7 +143,7 @@ def find(
     embedder = get_embedder(bundle)
     waveform = load(source, channel=channel)
     turns = occurrences(waveform, references, embedder, detector, options, progress)
-    llr = _evidence(waveform, turns, references, embedder)
+    llr = evidence(waveform, turns, references, embedder)
     if llr is None or llr < threshold_llr:
         turns = []
     if progress is not None:
@@ -200,7 +200,7 @@ def _heard(who: AudioSource, bundle: Bundle) -> References:
     return References(waveform.uri, embedding_of(heard, policy)[None], [Quality.of(heard.quality)])
 
 
-def _evidence(
+def evidence(
     waveform: Waveform, turns: list[DrawnTurn], references: References, embedder: Embedder
 ) -> float | None:
     """Return the LLR that the turns, as one voice, are the person of the references; None with too little of them."""
