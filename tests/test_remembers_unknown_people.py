@@ -266,6 +266,20 @@ def test_too_little_speech_is_not_kept(gallery: Gallery) -> None:
     assert remember(named, waveform, gallery, GROUNDS) == (named, ())
 
 
+def test_one_voice_cut_in_two_is_not_kept_twice(gallery: Gallery) -> None:
+    """Two speakers of one recording who are both like somebody known: one gets the id, the other stays a stranger."""
+    bruno = label_of(keep(gallery, MONDAY), 0)
+    waveform, timeline = talk_of("sunday", ("bruno", 3), ("bruno", 4), ("bruno", 5), ("bruno", 1))
+    labels = ("SPEAKER_00", "SPEAKER_00", "SPEAKER_01", "SPEAKER_01")
+    cut = tuple(replace(turn, speaker=label) for turn, label in zip(timeline.turns, labels, strict=True))
+    _, kept = remember(replace(timeline, turns=cut), waveform, gallery, GROUNDS)
+    (known,) = (one for one in kept if one.id is not None)
+    (other,) = (one for one in kept if one.id is None)
+    assert (known.id, known.new) == (bruno, False)
+    assert other.reason == f"the voice is much like that of {bruno}, who speaks here elsewhere"
+    assert len(gallery.unknown.people()) == 2
+
+
 def test_another_recording_is_refused(gallery: Gallery) -> None:
     with pytest.raises(InputError, match="give the recording the timeline was made from") as caught:
         remember(MONDAY[1], FRIDAY[0], gallery, GROUNDS)

@@ -222,7 +222,7 @@ const viewer = (function () {
     const people = Array.from(lanes.keys()), times = people.map(spoken);
     const all = times.reduce((sum, one) => sum + one, 0) || 1;
     const rows = people.map(function (name, n) {
-      const row = make("li", colorOf(name) + (/^SPEAKER_\d+$/.test(name) ? " stranger" : " known"));
+      const row = make("li", colorOf(name) + (/^(SPEAKER_\d+|unknown-.*)$/i.test(name) ? " stranger" : " known"));
       const bold = make("b", "", name);
       bold.title = name;
       row.append(make("i", "dot"), bold);

@@ -148,7 +148,9 @@ class Remembering:
         )
         embeddings = np.stack([voice.embedding for voice in voices])
         opted_out = [record for record in known if record.opt_out is not None]
-        others = [record for record in known if record.opt_out is None]
+        others = [
+            record for record in known if record.opt_out is None and len(record.embeddings(self.bundle.id))
+        ]
         protected = self._sounds_enrolled(probes)
         if opted_out:
             self._check_recognisable(opted_out)
@@ -162,16 +164,18 @@ class Remembering:
         open_llr = llr.copy()
         open_llr[sorted(protected)] = -np.inf
         found = assign(open_llr, threshold_llr)
-        return [
-            _PROTECTED
-            if row in protected
-            else others[found[row]]
-            if row in found
-            else f"the voice is much like that of {others[int(np.argmax(llr[row]))].id}, who speaks here elsewhere"
-            if len(others) and llr[row].max() >= threshold_llr
-            else None
-            for row in range(len(voices))
-        ]
+        answers: list[UnknownRecord | str | None] = []
+        for row in range(len(voices)):
+            if row in protected:
+                answers.append(_PROTECTED)
+            elif row in found:
+                answers.append(others[found[row]])
+            elif others and llr[row].max() >= threshold_llr:
+                nearest = others[int(np.argmax(llr[row]))].id
+                answers.append(f"the voice is much like that of {nearest}, who speaks here elsewhere")
+            else:
+                answers.append(None)
+        return answers
 
     def _check_recognisable(self, opted_out: Sequence[UnknownRecord]) -> None:
         if any(not len(record.embeddings(self.bundle.id)) for record in opted_out):
