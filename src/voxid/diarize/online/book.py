@@ -21,6 +21,7 @@ class Label:
     named: bool = False
     llr: float | None = None
     suggestion: Suggestion | None = None
+    voice_id: str | None = None
 
 
 Labels = Callable[[int], Label]
@@ -155,7 +156,15 @@ def _grown(known: DrawnTurn, run: DrawnTurn | None, since_s: float, max_gap_s: f
 
 def _turn(run: DrawnTurn, labels: Labels) -> Turn:
     label = labels(run.speaker)
-    return Turn(run.segment, label.speaker, label.named, label.llr, run.confidence, label.suggestion)
+    return Turn(
+        run.segment,
+        label.speaker,
+        label.named,
+        label.llr,
+        run.confidence,
+        label.suggestion,
+        voice_id=label.voice_id,
+    )
 
 
 def _same_times(one: Turn, other: Turn) -> bool:

@@ -1,4 +1,4 @@
-"""Which people of a gallery the speakers of a call are, asked again as they say more."""
+"""Which people of a gallery, or voices it knows without a name, the speakers are; asked again as they say more."""
 
 from __future__ import annotations
 
@@ -10,17 +10,10 @@ from numpy.typing import NDArray
 
 from voxid.backend import Quality
 from voxid.diarize.clustering import unit_rows
-from voxid.diarize.naming import (
-    MIN_CANDIDATES,
-    PURPOSE,
-    Name,
-    assign_people,
-    check_same_bundle,
-    suggest_people,
-)
+from voxid.diarize.naming import PURPOSE, ClusterVoices, Name, check_same_bundle, name_voices
 from voxid.diarize.online.book import Label
 from voxid.diarize.online.speakers import Speaker
-from voxid.timeline import Suggestion
+from voxid.timeline import Naming, Suggestion
 
 if TYPE_CHECKING:
     from voxid.bundle import Bundle
@@ -38,6 +31,9 @@ class Names:
         bundle: what the voices are embedded with.
         profile: threshold profile a name must pass.
 
+    Attributes:
+        naming: how names were found the last time; None: nobody was compared.
+
     Raises:
         CompatibilityError: ``model_mismatch``. InputError: ``profile_unknown``.
     """
@@ -47,7 +43,9 @@ class Names:
             check_same_bundle(gallery, bundle)
             self._threshold_llr = bundle.profile(profile).threshold_llr
         self._gallery, self._bundle, self._profile = gallery, bundle, profile
+        self.naming: Naming | None = None
         self._found: dict[int, Name | Suggestion] = {}
+        self._ids: dict[int, Name] = {}
         self._due_s: dict[int, float] = {}
         self._labels: dict[int, str] = {}
         self._given = 0
@@ -57,6 +55,9 @@ class Names:
         found = self._found.get(speaker)
         if isinstance(found, Name):
             return Label(found.person, True, found.llr)
+        known = self._ids.get(speaker)
+        if known is not None:
+            return Label(known.person, llr=known.llr, suggestion=found, voice_id=known.person)
         if speaker not in self._labels:
             self._labels[speaker] = self._next_label()
         return Label(self._labels[speaker], suggestion=found)
@@ -89,18 +90,11 @@ class Names:
         """
         if self._gallery is None or not numbers:
             return
-        lines = self._gallery.match(
-            unit_rows(raw),
-            purpose=PURPOSE,
-            profile=self._profile,
-            top=max(MIN_CANDIDATES, len(numbers)),
-            bundle_id=self._bundle.id,
-            qualities=[Quality(net_speech_s=one) for one in seconds],
-            review=True,
+        voices = ClusterVoices(
+            numbers, [[] for _ in numbers], unit_rows(raw), [Quality(net_speech_s=one) for one in seconds]
         )
-        names = assign_people(lines, self._threshold_llr)
-        found = suggest_people(lines, names, self._threshold_llr) | names
-        self._found = {numbers[row]: one for row, one in found.items()}
+        found = name_voices(self._gallery, voices, self._bundle, self._profile)
+        self._found, self._ids, self.naming = dict(found.names), dict(found.ids), found.naming
 
     def holder(self, raw: NDArray[np.float32], seconds: float) -> int | None:
         """Return the speaker who has the name of the person this voice is; None: nobody known, or not here yet."""
@@ -128,6 +122,7 @@ class Names:
 
     def merge(self, gone: int, kept: int) -> None:
         """Make two speakers one: the label told first stays, a name is better than none."""
+        self._ids.pop(gone, None)
         lost = self._found.pop(gone, None)
         if isinstance(lost, Name) and not isinstance(self._found.get(kept), Name):
             self._found[kept] = lost

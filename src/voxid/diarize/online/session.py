@@ -194,7 +194,8 @@ class LiveSession:
         return self._book.close(whole.runs, whole.since_s, self.heard_s, self._names.label)
 
     def _timeline(self) -> Timeline:
-        return Timeline(self._book.turns(self._names.label), self.heard_s, self.uri, self._digest.hexdigest())
+        turns, digest = self._book.turns(self._names.label), self._digest.hexdigest()
+        return Timeline(turns, self.heard_s, self.uri, digest, naming=self._names.naming)
 
 
 def make_speakers(options: LiveOptions, bundle: Bundle, count: SpeakerCount) -> Speakers:
