@@ -19,7 +19,7 @@ import numpy as np
 from voxid.audio import load
 from voxid.backend import Quality
 from voxid.bundle import default_bundle
-from voxid.diarize.find import FindOptions, evidence, occurrences
+from voxid.diarize.find import METHODS, FindOptions, everybody, occurrences, turns_of_person, verified
 from voxid.diarize.target_speech import TargetDetector, default_detector
 from voxid.embedding import get_embedder
 from voxid.recognize.finding import References
@@ -36,12 +36,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--benchmark", type=Path, required=True)
+    parser.add_argument("--method", choices=METHODS, default=FindOptions().method)
     parser.add_argument("--detector", type=Path)
     parser.add_argument("--kinds", nargs="+", default=["telephone", "meeting", "broadcast"])
     parser.add_argument("--each", type=int, default=2)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    detector = TargetDetector.load(chosen.detector) if chosen.detector else default_detector()
+    detector = None
+    if chosen.method == "network":
+        detector = TargetDetector.load(chosen.detector) if chosen.detector else default_detector()
     people = {folder.name: _enrolled(folder) for folder in sorted((chosen.benchmark / "people").iterdir())}
     rows = {}
     for kind in chosen.kinds:
@@ -51,7 +54,9 @@ def main() -> None:
         rows[kind] = _rates(sums)
         print(kind, rows[kind], flush=True)
     if chosen.json:
-        chosen.json.write_text(json.dumps({"model": detector.id, "results": rows}, indent=1) + "\n")
+        model = None if detector is None else detector.id
+        report = {"method": chosen.method, "model": model, "results": rows}
+        chosen.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _enrolled(folder: Path) -> References:
@@ -63,7 +68,7 @@ def _enrolled(folder: Path) -> References:
 
 
 def _search(
-    truth_file: Path, people: dict[str, References], detector: TargetDetector, sums: dict[str, float]
+    truth_file: Path, people: dict[str, References], detector: TargetDetector | None, sums: dict[str, float]
 ) -> None:
     waveform, embedder = load(truth_file.with_suffix(".flac")), get_embedder(default_bundle())
     truth = next(iter(read_rttms(truth_file).values()))
@@ -71,27 +76,29 @@ def _search(
     there = [name for name in people if name in truth.speakers]
     others = [name for name in people if name not in truth.speakers][: max(1, len(there))]
     n = round(waveform.duration_s * _STEPS_PER_S)
+    options = FindOptions(method="network")
+    heard = everybody(waveform, embedder) if detector is None else []
     for name in [*there, *others]:
-        turns = occurrences(waveform, people[name], embedder, detector, FindOptions())
-        llr = evidence(waveform, turns, people[name], embedder)
-        present = llr is not None and llr >= limit
-        found = _steps([turn.segment for turn in turns] if present else [], n)
+        known = people[name]
+        if detector is None:
+            turns, _ = turns_of_person(waveform, heard, known, embedder, limit)
+        else:
+            heard = occurrences(waveform, known, embedder, detector, options)
+            turns, _ = verified(waveform, heard, known, embedder, limit)
+        found = _steps([turn.segment for turn in turns], n)
         true = _steps(truth.regions(name), n)
         crowd = _crowd(truth, name, n)
         if name in there:
-            heard = _steps([turn.segment for turn in turns], n)
             sums["people"] += 1
-            sums["found"] += present
+            sums["found"] += bool(turns)
             sums["speech"] += true.sum()
             sums["missed"] += (true & ~found).sum()
             sums["false_alarm"] += (found & ~true).sum()
-            sums["network_missed"] += (true & ~heard).sum()
-            sums["network_false_alarm"] += (heard & ~true).sum()
             sums["overlapped"] += (true & crowd).sum()
             sums["overlapped_missed"] += (true & crowd & ~found).sum()
         else:
             sums["strangers"] += 1
-            sums["strangers_found"] += present
+            sums["strangers_found"] += bool(turns)
 
 
 def _steps(segments: list, n: int) -> np.ndarray:
@@ -108,7 +115,7 @@ def _crowd(truth: Timeline, name: str, n: int) -> np.ndarray:
 
 def _rates(sums: dict[str, float]) -> dict[str, float]:
     speech = max(sums["speech"], 1.0)
-    parts = ("missed", "false_alarm", "network_missed", "network_false_alarm")
+    parts = ("missed", "false_alarm")
     rates = {part: round(100.0 * sums[part] / speech, 1) for part in parts}
     return {
         "people": int(sums["people"]),

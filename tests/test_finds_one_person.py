@@ -15,7 +15,8 @@ pytest.importorskip("torch", reason="makes its model with the train extra: pip i
 from cosine_detector import cosine_detector
 from voxid.audio import load
 from voxid.bundle import default_bundle, load_bundle
-from voxid.diarize.find import FindOptions, find
+from voxid.diarize.find import Findings, FindOptions
+from voxid.diarize.find import find as find_by
 from voxid.diarize.target_speech import TargetDetector, window_masks
 from voxid.embedding import get_embedder
 from voxid.errors import CompatibilityError, InputError, PolicyError
@@ -26,6 +27,14 @@ from voxid.timeline import Timeline, read_rttms
 VOICES = Path(str(files("voxid") / "data" / "voices"))
 MEETING = VOICES / "meeting.opus"
 NAMING = Consent(purposes={"verify", "diarize-name"}, evidence="synthetic voice")
+
+
+ASK = FindOptions(method="network")
+
+
+def find(*who_and_where: object, options: FindOptions = ASK, **others: object) -> Findings:
+    """Find by the network, here one that goes by cosines."""
+    return find_by(*who_and_where, options=options, **others)  # type: ignore[arg-type]
 
 
 def clips(speaker: str, *numbers: int) -> list[Path]:
@@ -92,7 +101,11 @@ def test_who_is_not_there_is_not_found(gallery: Gallery, detector: TargetDetecto
     """Even where the threshold lets the network hear Dev all the time, the comparison of voices says no."""
     for threshold in (0.5, 0.0):
         found = find(
-            "Dev", MEETING, gallery=gallery, detector=detector, options=FindOptions(threshold=threshold)
+            "Dev",
+            MEETING,
+            gallery=gallery,
+            detector=detector,
+            options=FindOptions(method="network", threshold=threshold),
         )
         assert not found.present
         assert found.timeline.turns == ()
@@ -185,3 +198,27 @@ def test_overlapping_chunks_agree_with_themselves(detector: TargetDetector) -> N
     some, more = (detector.detect(samples, target, embedder, overlap) for overlap in (0.0, 0.5))
     assert some.shape == more.shape == (1, 1499)
     assert np.mean((some > 0.5) != (more > 0.5)) < 0.1
+
+
+def test_finds_a_person_among_the_speakers_of_a_diarized_recording(gallery: Gallery) -> None:
+    """The usual way: Ada's turns are those of the speaker who is Ada; Dev is nobody's; silence holds nobody."""
+    found = find_by("Ada", MEETING, gallery=gallery)
+    assert found.present
+    assert found.llr is not None
+    assert found.llr >= found.threshold_llr
+    inside = sum(
+        max(0.0, min(a.end_s, b.end_s) - max(a.start_s, b.start_s))
+        for a in found.timeline.turns
+        for b in spoken_by("ada").turns
+    )
+    assert inside > 0.8 * spoken_by("ada").speech_s()
+    assert found.timeline.speech_s() < 1.2 * spoken_by("ada").speech_s()
+    absent = find_by("Dev", MEETING, gallery=gallery)
+    assert not absent.present
+    assert absent.llr is not None
+    assert absent.llr < absent.threshold_llr
+    silent = find_by("Ada", (np.zeros(48_000, np.float32), 16_000), gallery=gallery)
+    assert not silent.present
+    assert silent.llr is None
+    with pytest.raises(InputError, match="method is 'luck'; expected one of diarization, network"):
+        FindOptions(method="luck")

@@ -1,7 +1,9 @@
-"""Every moment one person speaks: reference and recording -> activity -> turns -> is it really that voice?
+"""Every moment one person speaks: reference and recording -> occurrences -> is it really that voice?
 
-Target-speech detection hears the person also under others, and hears somebody similar when the person is not there.
-So what was found is compared with the reference as one voice, and thrown away below the threshold of the profile.
+There are two ways. ``diarization`` finds everybody's turns, overlapping where they speak at once, and keeps those of
+the voices that are the person's. ``network`` asks the target-speech network for this one person: it needs no clusters
+and hears somebody similar when the person is not there, so what it found is compared with the reference as one voice.
+Either way what lies below the threshold of the profile is thrown away.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,9 @@ from voxid.backend import Quality
 from voxid.bundle import Bundle, default_bundle
 from voxid.decision import DEFAULT_PROFILE
 from voxid.diarize.clustering import unit_rows
-from voxid.diarize.naming import PURPOSE, check_same_bundle, choose_voice_segments
+from voxid.diarize.combined import find_turns
+from voxid.diarize.naming import PURPOSE, check_same_bundle, choose_voice_segments, embed_voices
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.stitching import SpeakerActivity, draw
 from voxid.diarize.target_speech import TargetDetector, default_detector
 from voxid.diarize.turns import DrawnTurn
@@ -35,7 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FindOptions", "Findings", "find"]
 
-_DETECTED_SHARE = 0.97  # of the time that detection takes
+METHODS: Final = ("diarization", "network")
+"""Ways to find a person."""
+
+_DETECTED_SHARE: Final = 0.97  # of the time that detection takes
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class FindOptions:
     """How occurrences are drawn.
 
     Attributes:
+        method: one of :data:`METHODS`. The others apply to ``network`` alone, but for the profile.
         threshold: probability from which the person counts as heard. Lower: more is found, more of it is others.
         min_turn_s: shorter occurrences are dropped.
         max_gap_s: pauses up to this long stay inside an occurrence.
@@ -50,6 +58,7 @@ class FindOptions:
         profile: threshold profile (false-accept rate) that what was found must pass as one voice.
     """
 
+    method: str = "diarization"
     threshold: float = 0.5
     min_turn_s: float = 0.3
     max_gap_s: float = 0.3
@@ -58,7 +67,12 @@ class FindOptions:
 
     def __post_init__(self) -> None:
         limits = {"threshold": (0.0, 1.0), "overlap": (0.0, 0.95)}
-        for name in (field.name for field in fields(self) if field.name != "profile"):
+        if self.method not in METHODS:
+            raise InputError(
+                "option_invalid",
+                f"method is {self.method!r}; expected one of {', '.join(METHODS)}; change it.",
+            )
+        for name in (field.name for field in fields(self) if field.name not in ("profile", "method")):
             low, high = limits.get(name, (0.0, math.inf))
             value = getattr(self, name)
             if not (low <= value <= high and math.isfinite(value)):
@@ -123,7 +137,7 @@ def find(
         bundle: model bundle; None takes the gallery's, else the default one.
         channel: 0-based channel of ``source``; None averages all.
         options: thresholds; None takes the defaults.
-        detector: target-speech model; None takes the one that comes with voxid.
+        detector: target-speech model of the method ``network``; None takes the one that comes with voxid.
         progress: hears the share of the work done, 0 to 1; raise from it to cancel.
 
     Raises:
@@ -136,16 +150,19 @@ def find(
     options = options if options is not None else FindOptions()
     if bundle is None:
         bundle = gallery.bundle if gallery is not None else default_bundle()
-    detector = detector if detector is not None else default_detector()
-    detector.check_bundle(bundle)
+    if options.method == "network":
+        detector = detector if detector is not None else default_detector()
+        detector.check_bundle(bundle)
     threshold_llr = bundle.profile(options.profile).threshold_llr
     references = _enrolled(gallery, who, bundle) if gallery is not None else _heard(who, bundle)
     embedder = get_embedder(bundle)
     waveform = load(source, channel=channel)
-    turns = occurrences(waveform, references, embedder, detector, options, progress)
-    llr = evidence(waveform, turns, references, embedder)
-    if llr is None or llr < threshold_llr:
-        turns = []
+    if detector is not None and options.method == "network":
+        heard = occurrences(waveform, references, embedder, detector, options, progress)
+        turns, llr = verified(waveform, heard, references, embedder, threshold_llr)
+    else:
+        heard = everybody(waveform, embedder, progress)
+        turns, llr = turns_of_person(waveform, heard, references, embedder, threshold_llr)
     if progress is not None:
         progress(1.0)
     named = gallery is not None
@@ -183,6 +200,50 @@ def occurrences(
     return draw(heard, activity, waveform.duration_s, options.max_gap_s, options.min_turn_s)
 
 
+def everybody(
+    waveform: Waveform, embedder: Embedder, progress: Callable[[float], None] | None = None
+) -> list[DrawnTurn]:
+    """Return everybody's turns, none where there is no speech."""
+    try:
+        return find_turns(
+            waveform,
+            embedder,
+            SpeakerCount(),
+            DiarizeOptions(),
+            lambda share: None if progress is None else progress(_DETECTED_SHARE * share),
+        )
+    except InputError as error:
+        if error.code != "no_speech":
+            raise
+        return []
+
+
+def turns_of_person(
+    waveform: Waveform,
+    turns: list[DrawnTurn],
+    references: References,
+    embedder: Embedder,
+    threshold_llr: float,
+) -> tuple[list[DrawnTurn], float | None]:
+    """Return the turns of all speakers that reach the threshold, and the LLR of the likeliest.
+
+    A person cut into two speakers is found whole. The LLR is None where nobody speaks for long enough to compare.
+    """
+    voices = embed_voices(waveform, turns, embedder)
+    if not voices.clusters:
+        return [], None
+    backend = embedder.bundle.backend
+    enrolled = backend.side(references.embeddings, references.qualities)
+    probes = backend.sides(
+        [row[None] for row in voices.embeddings], [[quality] for quality in voices.qualities]
+    )
+    llrs = backend.compare(enrolled, probes)[1]
+    wanted = {
+        cluster for cluster, llr in zip(voices.clusters, llrs.tolist(), strict=True) if llr >= threshold_llr
+    }
+    return [turn for turn in turns if turn.speaker in wanted], float(llrs.max())
+
+
 def _enrolled(gallery: Gallery, who: AudioSource, bundle: Bundle) -> References:
     if not isinstance(who, str):
         raise InputError(
@@ -200,16 +261,21 @@ def _heard(who: AudioSource, bundle: Bundle) -> References:
     return References(waveform.uri, embedding_of(heard, policy)[None], [Quality.of(heard.quality)])
 
 
-def evidence(
-    waveform: Waveform, turns: list[DrawnTurn], references: References, embedder: Embedder
-) -> float | None:
-    """Return the LLR that the turns, as one voice, are the person of the references; None with too little of them."""
+def verified(
+    waveform: Waveform,
+    turns: list[DrawnTurn],
+    references: References,
+    embedder: Embedder,
+    threshold_llr: float,
+) -> tuple[list[DrawnTurn], float | None]:
+    """Return the turns if they, as one voice, reach the threshold, and that LLR; None with too little of them."""
     segments = choose_voice_segments(turns, 0)
     if not segments:
-        return None
+        return [], None
     spoken_s = np.array([segment.duration_s for segment in segments], np.float32)
     voice = spoken_s @ np.stack([embedder.embed(waveform.slice(segment)) for segment in segments])
     backend = embedder.bundle.backend
     enrolled = backend.side(references.embeddings, references.qualities)
     probe = backend.side(unit_rows(voice[None]), [Quality(net_speech_s=float(spoken_s.sum()))])
-    return float(backend.compare(enrolled, probe)[1][0])
+    llr = float(backend.compare(enrolled, probe)[1][0])
+    return (turns if llr >= threshold_llr else []), llr
