@@ -63,20 +63,20 @@ def decode_viterbi(scores: NDArray[np.float32], penalties: NDArray[np.float64]) 
         scores: (C, S) score of each speaker in each cell.
         penalties: (C,) price of a change of speaker on entering the cell; the first is unused.
     """
-    n_cells, n_speakers = scores.shape
-    came_from = np.empty((n_cells, n_speakers), dtype=np.int16)
-    best = scores[0].astype(np.float64)
-    stay = np.arange(n_speakers, dtype=np.int16)
-    for cell in range(1, n_cells):
-        top = int(best.argmax())
-        change = best[top] - penalties[cell]
-        came_from[cell] = np.where(best >= change, stay, top)
-        best = np.maximum(best, change) + scores[cell]
-    path = np.empty(n_cells, dtype=np.int64)
-    path[-1] = int(best.argmax())
+    n_cells = len(scores)
+    stays = np.ones(scores.shape, dtype=np.bool_)  # else the speaker came from the best one
+    tops, prices, gains = [0] * n_cells, penalties.tolist(), scores.astype(np.float64)
+    best = gains[0].copy()
+    for cell in range(1, n_cells):  # ten hours are 360,000 cells: little may be done in each
+        tops[cell] = top = best.argmax()
+        change = best[top] - prices[cell]
+        np.greater_equal(best, change, out=stays[cell])
+        np.maximum(best, change, out=best)
+        best += gains[cell]
+    path = [int(best.argmax())] * n_cells
     for cell in range(n_cells - 1, 0, -1):
-        path[cell - 1] = came_from[cell, path[cell]]
-    return path
+        path[cell - 1] = path[cell] if stays[cell, path[cell]] else int(tops[cell])
+    return np.asarray(path, dtype=np.int64)
 
 
 def absorb_short_runs(
@@ -147,7 +147,7 @@ def decide_cells(
         scores = vote(windows, embeddings @ centroids.T, n_cells)[active]
         path = decode_viterbi(scores, penalties)
         path = absorb_short_runs(path, scores, stretch, round(options.min_turn_s / CELL_S))
-        centroids = _centroids(embeddings, _pure_labels(windows, active, path, n_cells), centroids)
+        centroids = _centroids(embeddings, _pure_labels(windows, active, path), centroids)
     if len(np.unique(path)) < least_speakers:
         path = _nearest_window_labels(windows, labels, active)
     return active, path
@@ -177,18 +177,15 @@ def _centroids(
     return centroids
 
 
-def _pure_labels(
-    windows: Windows, active: NDArray[np.int64], path: NDArray[np.int64], n_cells: int
-) -> NDArray[np.int64]:
+def _pure_labels(windows: Windows, active: NDArray[np.int64], path: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return (K,) the speaker of each window whose speech cells all belong to one, else -1."""
-    speaker = np.full(n_cells, -1, dtype=np.int64)
-    speaker[active] = path
+    changes = np.concatenate([[0], np.cumsum(np.diff(path) != 0)])
+    first = np.searchsorted(active, windows.bounds[:, 0] // _CELL_FRAMES)
+    last = np.searchsorted(active, (windows.bounds[:, 1] - 1) // _CELL_FRAMES, side="right") - 1
+    held = np.flatnonzero(last >= first)
     pure = np.full(len(windows), -1, dtype=np.int64)
-    for index, (start, end) in enumerate(windows.bounds.tolist()):
-        inside = speaker[start // _CELL_FRAMES : (end - 1) // _CELL_FRAMES + 1]
-        inside = inside[inside >= 0]
-        if len(inside) and (inside == inside[0]).all():
-            pure[index] = inside[0]
+    one = held[changes[first[held]] == changes[last[held]]]
+    pure[one] = path[first[one]]
     return pure
 
 
