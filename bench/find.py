@@ -116,15 +116,17 @@ def _crowd(truth: Timeline, name: str, n: int) -> np.ndarray:
 def _rates(sums: dict[str, float]) -> dict[str, float]:
     speech = max(sums["speech"], 1.0)
     parts = ("missed", "false_alarm")
-    rates = {part: round(100.0 * sums[part] / speech, 1) for part in parts}
+    rates = {part: round(float(100.0 * sums[part] / speech), 1) for part in parts}
     return {
         "people": int(sums["people"]),
         "found": int(sums["found"]),
         "strangers": int(sums["strangers"]),
         "strangers_found": int(sums["strangers_found"]),
-        "error": round(100.0 * (sums["missed"] + sums["false_alarm"]) / speech, 1),
+        "error": round(float(100.0 * (sums["missed"] + sums["false_alarm"]) / speech), 1),
         **rates,
-        "missed_in_overlap": round(100.0 * sums["overlapped_missed"] / max(sums["overlapped"], 1.0), 1),
+        "missed_in_overlap": round(
+            float(100.0 * sums["overlapped_missed"] / max(sums["overlapped"], 1.0)), 1
+        ),
     }
 
 

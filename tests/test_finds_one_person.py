@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -15,6 +16,7 @@ pytest.importorskip("torch", reason="makes its model with the train extra: pip i
 from cosine_detector import cosine_detector
 from voxid.audio import load
 from voxid.bundle import default_bundle, load_bundle
+from voxid.cli.app import main
 from voxid.diarize.find import Findings, FindOptions
 from voxid.diarize.find import find as find_by
 from voxid.diarize.target_speech import TargetDetector, window_masks
@@ -222,3 +224,20 @@ def test_finds_a_person_among_the_speakers_of_a_diarized_recording(gallery: Gall
     assert silent.llr is None
     with pytest.raises(InputError, match="method is 'luck'; expected one of diarization, network"):
         FindOptions(method="luck")
+
+
+def test_the_command_tells_found_from_not_found(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Exit code 0 and 1; files as of voxid who; too few words end in a sentence."""
+    cosine_detector(tmp_path / "model")
+    ada, dev = (str(clips(name, 1)[0]) for name in ("ada", "dev"))
+    network = ["--method", "network", "--detector", str(tmp_path / "model")]
+    rttm = tmp_path / "ada.rttm"
+    assert main(["find", "--reference", ada, str(MEETING), "--rttm", str(rttm), "--json", *network]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["present"] is True
+    assert told["written"] == [str(rttm)]
+    assert len(rttm.read_text(encoding="utf-8").splitlines()) == len(told["timeline"]["turns"])
+    assert main(["find", "--reference", dev, str(MEETING), *network]) == 1
+    assert "01 was not found" in capsys.readouterr().out
+    assert main(["find", "meeting.wav", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"] == "find_whom"

@@ -25,6 +25,16 @@ _Reference = Annotated[
         help="Look for the voice of this recording instead of an enrolled person.",
     ),
 ]
+_Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method", metavar="NAME", help="How to find: diarization, or network (target-speech detection)."
+    ),
+]
+_Detector = Annotated[
+    Path | None,
+    typer.Option("--detector", metavar="FOLDER", help="The target-speech model for --method network."),
+]
 
 
 @command
@@ -33,6 +43,8 @@ def find(
         list[str], typer.Argument(metavar="[NAME] AUDIO", help="Who to find, and the recording to look in.")
     ],
     reference: _Reference = None,
+    method: _Method = None,
+    detector: _Detector = None,
     profile: options.Profile = DEFAULT_PROFILE,
     html: targets.Html = None,
     rttm: targets.Rttm = None,
@@ -62,6 +74,7 @@ def find(
     from voxid.audio import load
     from voxid.diarize.find import FindOptions
     from voxid.diarize.find import find as find_voice
+    from voxid.diarize.target_speech import TargetDetector
 
     name, audio = _asked(words, reference)
     files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html)
@@ -74,7 +87,8 @@ def find(
                 gallery=people,
                 bundle=people.bundle if people else options.choose_bundle(bundle),
                 channel=channel,
-                options=FindOptions(profile=profile),
+                options=FindOptions(method=method or FindOptions.method, profile=profile),
+                detector=TargetDetector.load(detector) if detector else None,
                 progress=report,
             )
     finally:
