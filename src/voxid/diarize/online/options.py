@@ -25,23 +25,27 @@ class LiveOptions:
             disappear in others. None makes it of the bundle's threshold for joining.
         merge_above: cosine of two speakers' means above which they are one. None makes it of ``join_above``.
         new_speaker_s: seconds heard alone that a voice needs to become a speaker of its own; before, it is shown as
-            the nearest one who may be it.
+            the nearest one who may be it. Half of it is enough beside everybody known. With a segmentation that never
+            errs 1 s is best; with segmenter-small, which takes one voice for another in 6 % of its steps, confusion on
+            five tuning conversations fell from 28 % at 1 s to 23 % at 3 s (by the end of the call from 31 to 18), label
+            swaps from 399 to 241 an hour, and the count became right or one too many.
         continuity: what having been told as a speaker in the last seconds is worth, in cosine. Larger: fewer changes
             of label, slower correction.
         max_gap_s: pauses of one speaker up to this long stay inside the turn.
         keep_s: how much of the call's end the last pass hears again; what lies before stays as it was told. It bounds
             the memory: about 40 MB for 24 h of talk.
-        final: of the last pass, and the threshold profile of names.
+        final: of the last pass, and the threshold profile of names. Voices of chunks are clustered by AHC: on three
+            tuning conversations confusion 15, 16 and 31 %, by NME-SC 22, 21 and 31.
     """
 
     latency_s: float = HOP_S
     join_above: float | None = None
     merge_above: float | None = None
-    new_speaker_s: float = 1.0
+    new_speaker_s: float = 3.0
     continuity: float = 0.2
     max_gap_s: float = DiarizeOptions.max_gap_s
     keep_s: float = 24 * 3600.0
-    final: DiarizeOptions = field(default_factory=DiarizeOptions)
+    final: DiarizeOptions = field(default_factory=lambda: DiarizeOptions(clustering="ahc"))
 
     def __post_init__(self) -> None:
         hops = self.latency_s / HOP_S
