@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from voxid.audio import Waveform
+from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
 from voxid.diarize.local import STEP_S, LocalVoices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
@@ -26,7 +26,7 @@ from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segme
 from voxid.diarize.smoothing import CELL_S, decide_cells
 from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
-from voxid.diarize.windows import Windows, embed_windows, plan_windows
+from voxid.diarize.windows import Windows, embed_windows, find_runs, plan_windows
 from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
@@ -36,6 +36,10 @@ from voxid.speech import detect_speech, speech_mask
 _STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
 """Where each stage begins and ends, after its measured share of one hour of talk."""
 
+_STEP_SAMPLES: Final = round(STEP_S * SAMPLE_RATE_HZ)
+_AUDIBLE_RMS: Final = (
+    3e-4  # 70 dB below full scale: no microphone's speech, but a network scales what it hears
+)
 _CELL_STEPS: Final = round(CELL_S / STEP_S)
 _TALKED_OVER: Final = 0.3  # weight of a step in which others speak too, when a voice is given its speaker
 
@@ -127,11 +131,17 @@ def find_speech(
 ) -> NDArray[np.bool_]:
     """Return (F,) where somebody speaks: where speech detection says so, or the network is all but certain.
 
-    Speech detection is told to be careful and misses quiet and distant words; the network takes some noises for voices.
+    Speech detection is told to be careful and misses quiet and distant words; the network takes some noises for voices,
+    also those too faint to hear, which are left out.
     """
     regions = detect_speech(waveform, progress=progress)
     detected = speech_mask(regions, activity.n_frames)[::STEP_FRAMES] > 0
-    return np.asarray(detected | (count_voices(activity) >= options.sure_count))
+    sure = count_voices(activity) >= options.sure_count
+    for first, last in find_runs(sure & ~detected).tolist():
+        heard = waveform.samples[first * _STEP_SAMPLES : last * _STEP_SAMPLES]
+        if float(np.sqrt(np.mean(np.square(heard)))) < _AUDIBLE_RMS:
+            sure[first:last] = False
+    return np.asarray(detected | sure)
 
 
 def hear(
