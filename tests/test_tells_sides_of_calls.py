@@ -212,3 +212,18 @@ def test_who_refuses_calls_that_contradict_themselves(
     told = json.loads(capsys.readouterr().out)
     assert told["error"] == code
     assert sentence in told["message"]
+
+
+def test_two_voices_on_one_channel(gallery: Gallery) -> None:
+    """Exactly two; the agent is the voice more like her, and somebody who is neither is not accepted."""
+    stereo, _ = make_call(None)
+    source = (stereo.mean(axis=1), SAMPLE_RATE_HZ)
+    call = diarize_call(source, CallPlan(None, agent="Ada"), gallery=gallery)
+    assert len(call.timeline.speakers) == 2
+    assert call.agent is not None
+    assert call.agent.outcome is Outcome.ACCEPT
+    absent = diarize_call(
+        (clip("clara", 3), SAMPLE_RATE_HZ), CallPlan(None, agent="Ada"), gallery=gallery
+    ).agent
+    assert absent is not None
+    assert not absent

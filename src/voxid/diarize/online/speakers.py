@@ -79,7 +79,7 @@ def clearness(clean_s: NDArray[np.floating]) -> NDArray[np.float32]:
     0.65 s, .45 at 1 s, .6 at 1.6 s, .7 at 3 s and .8 at 7 s, with others' means nearly 0 to .25.
 
     Example:
-        >>> clearness(np.array([0.0, 0.8, 7.2])).round(2).tolist()
+        >>> [round(float(one), 2) for one in clearness(np.array([0.0, 0.8, 7.2]))]
         [0.0, 0.5, 0.9]
     """
     return np.asarray(clean_s / (clean_s + _HALF_CLEAR_S), np.float32)
