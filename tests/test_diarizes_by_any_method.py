@@ -80,4 +80,4 @@ def test_the_command_line_takes_a_method() -> None:
     assert done.exit_code == 0, done.output
     wrong = runner.invoke(app, ["who", str(MEETING), "--clustering", "magic"])
     assert wrong.exit_code == 2
-    assert "clustering is 'magic'; expected one of ahc," in wrong.output
+    assert "clustering is 'magic'; expected one of auto, ahc," in wrong.output

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kaldi_files import read_archive, read_plda
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster, unit_rows
 from voxid.diarize.options import SpeakerCount
-from voxid.diarize.vbx import WINDOWS, VbxOptions
+from voxid.diarize.vbx import PUBLISHED, VbxOptions
 from voxid.evaluate.der import DiarizationErrors, evaluate_diarization
 from voxid.plda import Plda, diagonalise
 from voxid.segments import Segment
@@ -57,7 +57,7 @@ def published_plda() -> Plda:
     return Plda(mean, transform, between)
 
 
-def run(count: SpeakerCount | None = None, vbx: VbxOptions = WINDOWS) -> Clustering:
+def run(count: SpeakerCount | None = None, vbx: VbxOptions = PUBLISHED) -> Clustering:
     voices, _ = read_xvectors()
     return cluster(voices, count, ClusterOptions("vbx", min_cluster_s=0.0, vbx=vbx), published_plda())
 

@@ -27,7 +27,9 @@ _MOST_DOUBTS: Final = 20
 _Method = Annotated[
     str | None,
     typer.Option(
-        "--clustering", metavar="NAME", help="How voices are told apart: ahc, vbx, spectral, nme-sc, ..."
+        "--clustering",
+        metavar="NAME",
+        help="How voices are told apart: auto, vbx, nme-sc, ahc, spectral, ...",
     ),
 ]
 

@@ -39,6 +39,10 @@ SEGMENTATIONS = ("network", "chunks", "vad")
 (:mod:`voxid.diarize.combined`) or by the network's own chunks (:mod:`voxid.diarize.segmented`), or by speech detection
 alone (:mod:`voxid.diarize.windowed`)."""
 
+AUTOMATIC = "auto"
+"""The method that suits: VBx for windows where the bundle has a PLDA and NME-SC where it has none, AHC for the voices
+of chunks."""
+
 MAX_SPEAKERS = 100
 """More voices than this in one recording is taken for a slip of the keyboard."""
 
@@ -79,8 +83,8 @@ class DiarizeOptions:
             clustering is 4 bytes x the square of this.
         same_voice: cosine of their means from which two parts found by ``spectral`` or ``nme-sc`` are one person.
             Higher: more speakers, also of one voice on two channels.
-        clustering: how windows become speakers, one of :data:`CLUSTERINGS`; those that end in plda, and vbx, need
-            a bundle with a PLDA.
+        clustering: how windows become speakers, :data:`AUTOMATIC` or one of :data:`CLUSTERINGS`; those that end in
+            plda, and vbx, need a bundle with a PLDA.
         resegmentation: how turns are drawn after the clustering: ``viterbi`` by the cosine with the centroids,
             ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
         threads: chunks embedded at the same time.
@@ -110,14 +114,14 @@ class DiarizeOptions:
     profile: str = "far_1pct"
     direct_windows: int = 3000
     same_voice: float = 0.66
-    clustering: str = "nme-sc"
+    clustering: str = AUTOMATIC
     resegmentation: str = "viterbi"
     threads: int = 2
-    segmentation: str = "vad"
-    sure_count: float = 0.97
-    overlap_count: float = 1.5
+    segmentation: str = "network"
+    sure_count: float = 0.99
+    overlap_count: float = 1.4
     min_purity: float = 0.8
-    path_share: float = 0.5
+    path_share: float = 0.6
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -160,7 +164,7 @@ class DiarizeOptions:
 
 
 _CHOICES = {
-    "clustering": CLUSTERINGS,
+    "clustering": (AUTOMATIC, *CLUSTERINGS),
     "segmentation": SEGMENTATIONS,
     "resegmentation": ("viterbi", "vb"),
 }

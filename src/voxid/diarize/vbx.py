@@ -63,8 +63,12 @@ class VbxOptions:
             )
 
 
-WINDOWS = VbxOptions()
-"""For windows about 1.5 s long, 0.25 s apart: the published recipe for 16 kHz speech (AHC+VB example of VBx)."""
+PUBLISHED = VbxOptions()
+"""The published recipe for x-vectors of 1.5 s, 0.25 s apart, of 16 kHz speech (AHC+VB example of VBx)."""
+
+WINDOWS = VbxOptions(fa=0.1, fb=2.0, loop_probability=0.9)
+"""For our windows of 1.5 s, 0.75 s apart where one person speaks alone: 69 % of counts right on 42 tuning
+conversations, where the published values gave 33 %, AHC 38 % and NME-SC 50 %."""
 
 LOCAL_VOICES = VbxOptions(fa=0.07, fb=0.8, loop_probability=0.0, iterations=20)
 """For one embedding per voice and chunk, in no order: the values pyannote.audio 4 publishes for its pipeline."""

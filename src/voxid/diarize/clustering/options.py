@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from voxid.diarize.clustering.constraint import find_apart
 from voxid.diarize.clustering.voices import Floats, Labels, cluster_means
-from voxid.diarize.options import CLUSTERINGS, DiarizeOptions
+from voxid.diarize.options import AUTOMATIC, CLUSTERINGS, DiarizeOptions
 from voxid.diarize.vbx import VbxOptions
 from voxid.errors import CompatibilityError, InputError
 from voxid.plda import Plda
@@ -20,7 +20,7 @@ from voxid.plda import Plda
 if TYPE_CHECKING:
     from voxid.bundle import Bundle
 
-_TUNED = ("ahc", "k-means", "nme-sc")
+_TUNED = (AUTOMATIC, "ahc", "k-means", "nme-sc")
 """Methods that use the bundle's joining threshold; the others find theirs in the recording."""
 
 
@@ -29,7 +29,7 @@ class ClusterOptions:
     """Which method, and where it stops; what :class:`DiarizeOptions` has as well is documented there.
 
     Attributes:
-        method: one of :data:`voxid.diarize.options.CLUSTERINGS`.
+        method: ``auto`` or one of :data:`voxid.diarize.options.CLUSTERINGS`.
         threshold: similarity above which clusters join, in the units of the method (cosine or LLR). None finds it in
             the recording, between two Gaussians fitted to the similarities of all pairs.
         same_voice: cosine of their means from which two parts of a graph (``spectral``, ``nme-sc``) are one person.
@@ -55,7 +55,7 @@ class ClusterOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in CLUSTERINGS:
+        if self.method not in (AUTOMATIC, *CLUSTERINGS):
             raise InputError(
                 "option_invalid",
                 f"clustering is {self.method!r}; expected one of {', '.join(CLUSTERINGS)}; change it.",
@@ -81,6 +81,19 @@ class ClusterOptions:
             max_automatic_speakers=options.max_automatic_speakers,
             direct_windows=options.direct_windows,
         )
+
+    def settled(self, crowded: bool, plda: Plda | None) -> ClusterOptions:
+        """Return the options with a method in place of ``auto``.
+
+        Args:
+            crowded: whether chunks hold several voices.
+            plda: the bundle's.
+        """
+        if self.method != AUTOMATIC:
+            return self
+        if crowded:
+            return replace(self, method="ahc")
+        return replace(self, method="nme-sc") if plda is None else replace(self, method="vbx", threshold=None)
 
     def check_plda(self, plda: Plda | None) -> None:
         """Raise CompatibilityError ``plda_missing`` when the method needs a PLDA and there is none."""
