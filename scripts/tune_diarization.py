@@ -22,6 +22,7 @@ import numpy as np
 from voxid.audio import Waveform, load
 from voxid.bundle import Bundle, default_bundle, load_bundle
 from voxid.diarize import DiarizeOptions, SpeakerCount, combined, segmented, windowed
+from voxid.diarize.gating import find_speech
 from voxid.diarize.naming import label_turns
 from voxid.diarize.options import SEGMENTATIONS
 from voxid.diarize.segmentation import Segmenter, default_segmenter
@@ -100,7 +101,7 @@ def hear_by_network(
     if options.segmentation == "chunks":
         voices = segmented.hear(waveform, activity, embedder)
         return lambda changed: segmented.join(voices, embedder, SpeakerCount(), changed).turns
-    speech = combined.find_speech(waveform, activity, options)
+    speech = find_speech(waveform, activity, options)
     windows = combined.hear(waveform, activity, speech, embedder, options)
     return lambda changed: combined.join(windows, embedder, SpeakerCount(), changed).turns
 

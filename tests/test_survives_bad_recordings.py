@@ -17,6 +17,7 @@ import soxr
 from voxid.audio import Waveform, load
 from voxid.bundle import default_bundle, load_bundle
 from voxid.diarize import DiarizeOptions, SpeakerCount, combined, diarize, segmented
+from voxid.diarize.gating import find_speech
 from voxid.diarize.naming import label_turns
 from voxid.diarize.segmentation import DEFAULT_SEGMENTER, LocalActivity
 from voxid.embedding import get_embedder
@@ -50,7 +51,7 @@ def told(
     if middle == "chunks":
         turns = segmented.join(segmented.hear(waveform, activity, embedder), embedder, count, options).turns
     else:
-        speech = combined.find_speech(waveform, activity, options)
+        speech = find_speech(waveform, activity, options)
         heard = combined.hear(waveform, activity, speech, embedder, options)
         turns = combined.join(heard, embedder, count, options).turns
     return Timeline(label_turns(turns, {}), waveform.duration_s, "recording")

@@ -10,7 +10,8 @@ import pytest
 
 from voxid.audio import Waveform, load
 from voxid.bundle import default_bundle
-from voxid.diarize.combined import HeardWindows, count_voices, find_speech, follow, hear, join, purity
+from voxid.diarize.combined import HeardWindows, follow, hear, join, purity
+from voxid.diarize.gating import count_voices, find_speech, gate
 from voxid.diarize.local import find_voices
 from voxid.diarize.naming import label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
@@ -120,12 +121,30 @@ def test_silence_is_refused(embedder: Embedder) -> None:
         hear(waveform, silent, np.zeros(499, np.bool_), embedder, DiarizeOptions())
 
 
-def test_what_speech_detection_misses_the_network_may_add() -> None:
-    """Noise is no speech to the detector; the network says it is, of one stretch with certainty, of one without."""
-    noise = 0.01 * np.random.default_rng(0).standard_normal(160_000).astype(np.float32)
-    probability = np.zeros((1, 500, 4), np.float16)
-    probability[0, 100:200, 1] = 1.0
-    probability[0, 300:400, 2] = 0.9
-    activity = LocalActivity(probability, np.array([0]), 998)
-    speech = find_speech(Waveform(noise, "noise", "", 16_000), activity, DiarizeOptions())
-    assert np.flatnonzero(speech).tolist() == list(range(100, 200))
+def test_what_speech_detection_misses_the_network_may_add_beside_it() -> None:
+    """A word that is cut off is whole again; noise far from any word stays noise, however certain the network is."""
+    meeting = load(VOICES / "meeting.opus")
+    n_frames = frame_count(meeting.samples.size)
+    silent = LocalActivity(np.zeros((1, n_frames // 2, 4), np.float16), np.array([0]), n_frames)
+    detected = find_speech(meeting, silent, DiarizeOptions())
+    certain = LocalActivity(np.ones((1, n_frames // 2, 4), np.float16), np.array([0]), n_frames)
+    speech = find_speech(meeting, certain, DiarizeOptions())
+    assert (speech >= detected).all()
+    distance = np.abs(np.flatnonzero(speech)[:, None] - np.flatnonzero(detected)[None]).min(axis=1)
+    assert distance.max() == 10
+    noise = Waveform(
+        0.01 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32), "", "", 16_000
+    )
+    assert not find_speech(
+        noise, LocalActivity(np.ones((1, 49, 4), np.float16), np.array([0]), 98), DiarizeOptions()
+    ).any()
+
+
+def test_where_there_is_no_speech_nobody_is_heard() -> None:
+    """Chunks that overlap are silenced at the same moments, and beyond the end."""
+    activity = LocalActivity(np.ones((2, 500, 4), np.float16), np.array([0, 500]), 1_200)
+    speech = np.zeros(600, np.bool_)
+    speech[300:400] = True
+    heard = gate(activity, speech).probability[:, :, 0] > 0
+    assert np.flatnonzero(heard[0]).tolist() == list(range(300, 400))
+    assert np.flatnonzero(heard[1]).tolist() == list(range(50, 150))

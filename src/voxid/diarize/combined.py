@@ -18,28 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from voxid.audio import SAMPLE_RATE_HZ, Waveform
+from voxid.audio import Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
+from voxid.diarize.gating import count_voices, find_speech
 from voxid.diarize.local import STEP_S, LocalVoices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
 from voxid.diarize.smoothing import CELL_S, decide_cells
 from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
-from voxid.diarize.windows import Windows, embed_windows, find_runs, plan_windows
+from voxid.diarize.windows import Windows, embed_windows, plan_windows
 from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
 from voxid.score import center
-from voxid.speech import detect_speech, speech_mask
 
 _STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
 """Where each stage begins and ends, after its measured share of one hour of talk."""
 
-_STEP_SAMPLES: Final = round(STEP_S * SAMPLE_RATE_HZ)
-_AUDIBLE_RMS: Final = (
-    3e-4  # 70 dB below full scale: no microphone's speech, but a network scales what it hears
-)
 _CELL_STEPS: Final = round(CELL_S / STEP_S)
 _TALKED_OVER: Final = 0.3  # weight of a step in which others speak too, when a voice is given its speaker
 
@@ -123,27 +119,6 @@ def listen(
     return hear(waveform, activity, speech, embedder, options, within("voices"))
 
 
-def find_speech(
-    waveform: Waveform,
-    activity: LocalActivity,
-    options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
-) -> NDArray[np.bool_]:
-    """Return (F,) where somebody speaks: where speech detection says so, or the network is all but certain.
-
-    Speech detection is told to be careful and misses quiet and distant words; the network takes some noises for voices,
-    also those too faint to hear, which are left out.
-    """
-    regions = detect_speech(waveform, progress=progress)
-    detected = speech_mask(regions, activity.n_frames)[::STEP_FRAMES] > 0
-    sure = count_voices(activity) >= options.sure_count
-    for first, last in find_runs(sure & ~detected).tolist():
-        heard = waveform.samples[first * _STEP_SAMPLES : last * _STEP_SAMPLES]
-        if float(np.sqrt(np.mean(np.square(heard)))) < _AUDIBLE_RMS:
-            sure[first:last] = False
-    return np.asarray(detected | sure)
-
-
 def hear(
     waveform: Waveform,
     activity: LocalActivity,
@@ -183,20 +158,6 @@ def hear(
         center(embeddings, embedder.bundle.mean),
         waveform.duration_s,
     )
-
-
-def count_voices(activity: LocalActivity) -> NDArray[np.float32]:
-    """Return (F,) how many voices are heard in each step: the mean over the chunks, their middles counting most."""
-    n_steps = -(-activity.n_frames // STEP_FRAMES)
-    total, cover = np.zeros(n_steps, np.float32), np.zeros(n_steps, np.float32)
-    window = (0.1 + np.hanning(activity.probability.shape[1] + 2)[1:-1]).astype(np.float32)
-    for chunk in range(len(activity)):
-        start = int(activity.start_frames[chunk]) // STEP_FRAMES
-        weight = window[: max(0, n_steps - start)]
-        own = slice(start, start + len(weight))
-        total[own] += weight * activity.probability[chunk, : len(weight)].sum(axis=1, dtype=np.float32)
-        cover[own] += weight
-    return np.asarray(total / np.maximum(cover, 1e-6), np.float32)
 
 
 def purity(activity: LocalActivity, windows: Windows) -> NDArray[np.float32]:

@@ -89,8 +89,8 @@ class DiarizeOptions:
             ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
         threads: chunks embedded at the same time.
         segmentation: one of :data:`SEGMENTATIONS`.
-        sure_count: voices heard, on average over chunks, from which there is speech even where speech detection hears
-            none; with ``network``.
+        sure_count: voices heard, on average over chunks, from which there is speech next to detected speech.
+        sure_within_s: how far from detected speech that is. Larger: quiet words are found, and noise is taken for them.
         overlap_count: voices heard at once, on average over chunks, from which two speak; with ``network``.
         min_purity: windows less of whose speech is one local voice shape no cluster; with ``network``.
         path_share: how far the path of the windows is believed against the voices of the chunks, in [0, 1]; with
@@ -118,7 +118,8 @@ class DiarizeOptions:
     resegmentation: str = "viterbi"
     threads: int = 2
     segmentation: str = "network"
-    sure_count: float = 0.99
+    sure_count: float = 0.97
+    sure_within_s: float = 0.2
     overlap_count: float = 1.4
     min_purity: float = 0.8
     path_share: float = 0.6

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from voxid.audio import Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
+from voxid.diarize.gating import find_speech, gate
 from voxid.diarize.local import LocalVoices, embed_voices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.segmentation import LocalActivity, default_segmenter
@@ -19,7 +20,7 @@ from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import Embedder
 from voxid.errors import InputError
 
-_STAGES: Final = {"hearing": (0.0, 0.3), "voices": (0.3, 0.97), "speakers": (0.97, 1.0)}
+_STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
 """Where each stage begins and ends, after its measured share of one hour of talk."""
 
 _CLEAR_S: Final = 1.0  # a voice of a chunk heard for less may be a mistake of the network
@@ -75,7 +76,8 @@ def find_turns(
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
     activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
-    heard = hear(waveform, activity, embedder, within("voices"))
+    speech = find_speech(waveform, activity, options, within("speech"))
+    heard = hear(waveform, gate(activity, speech), embedder, within("voices"))
     turns = join(heard, embedder, count, options).turns
     within("speakers")(1.0)
     return turns

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from voxid.audio import Waveform
 from voxid.diarize import combined, segmented, windowed
 from voxid.diarize.combined import HeardWindows
+from voxid.diarize.gating import find_speech, gate
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
 from voxid.diarize.segmented import HeardVoices
@@ -129,9 +130,10 @@ class Listening:
 
     def _hear(self, kind: str, activity: LocalActivity) -> HeardWindows | HeardVoices:
         if kind == "chunks":
-            return segmented.hear(self.waveform, activity, self.embedder)
+            heard = gate(activity, find_speech(self.waveform, activity, self.options))
+            return segmented.hear(self.waveform, heard, self.embedder)
         options = replace(self.options, overlap_count=_NEVER) if kind == "overlapped" else self.options
-        speech = combined.find_speech(self.waveform, activity, options)
+        speech = find_speech(self.waveform, activity, options)
         if kind in ("truth", "true-speech"):
             speech = self._true_speech(len(speech))
         return combined.hear(self.waveform, activity, speech, self.embedder, options)

@@ -45,7 +45,7 @@ def cluster(
         CompatibilityError: ``plda_missing`` when the method needs a PLDA and there is none.
     """
     count = count or SpeakerCount()
-    options = (options or ClusterOptions()).settled(voices.crowded, plda)
+    options = (options or ClusterOptions()).settled(voices.crowded, float(voices.seconds.sum()), plda)
     count.check_enough(len(voices))
     options.check_plda(plda)
     trusted = np.flatnonzero(voices.seconds >= options.min_voice_s)

@@ -11,8 +11,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.audio import SAMPLE_RATE_HZ, Waveform
+from voxid.diarize.gating import find_speech, gate
 from voxid.diarize.local import STEP_S, find_voices, mask_of
 from voxid.diarize.online.window import HOP_FRAMES, Window
+from voxid.diarize.options import DiarizeOptions
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.embedding import Embedder
 from voxid.score import center
@@ -83,6 +86,9 @@ def hear(window: Window, segmenter: LocalSegmenter, embedder: Embedder, embed: b
     probability = np.asarray(segmenter.activity(window.features[None])[0][:steps], np.float32)
     probability = np.round(LEVELS * probability) / np.float32(LEVELS)
     local = LocalActivity(probability[None].astype(np.float16), np.zeros(1, np.int64), window.n_frames)
+    sound = Waveform(window.samples, "call", "", SAMPLE_RATE_HZ)
+    local = gate(local, find_speech(sound, local, DiarizeOptions()))
+    probability = local.probability[0].astype(np.float32)
     found = find_voices(local)
     recent = probability[-HOP_STEPS:] > 0.5
     chosen = slice(None) if embed or recent.any() else slice(0)
