@@ -27,7 +27,7 @@ from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segme
 from voxid.diarize.smoothing import CELL_S, decide_cells
 from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
-from voxid.diarize.windows import Windows, embed_windows, plan_windows
+from voxid.diarize.windows import Windows, check_long_enough, embed_windows, plan_windows
 from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
@@ -114,6 +114,7 @@ def listen(
         begin, end = _STAGES[stage]
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
+    check_long_enough(waveform)
     activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
     speech = find_speech(waveform, activity, options, within("speech"))
     return hear(waveform, activity, speech, embedder, options, within("voices"))

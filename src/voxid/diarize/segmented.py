@@ -17,6 +17,7 @@ from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.segmentation import LocalActivity, default_segmenter
 from voxid.diarize.stitching import decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.windows import check_long_enough
 from voxid.embedding import Embedder
 from voxid.errors import InputError
 
@@ -75,6 +76,7 @@ def find_turns(
         begin, end = _STAGES[stage]
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
+    check_long_enough(waveform)
     activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
     speech = find_speech(waveform, activity, options, within("speech"))
     heard = hear(waveform, gate(activity, speech), embedder, within("voices"))

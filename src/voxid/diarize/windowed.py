@@ -18,10 +18,10 @@ from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.smoothing import decide_cells, draw_turns
 from voxid.diarize.turns import DrawnTurn
 from voxid.diarize.vbx import resegment
-from voxid.diarize.windows import MIN_MASK_FRAMES, Windows, embed_windows, plan_windows
+from voxid.diarize.windows import Windows, check_long_enough, embed_windows, plan_windows
 from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
-from voxid.features import FRAME_HOP_S, frame_count
+from voxid.features import FRAME_HOP_S
 from voxid.plda import Plda
 from voxid.score import center
 from voxid.speech import detect_speech, speech_mask
@@ -59,14 +59,7 @@ def find_speech(waveform: Waveform, progress: Callable[[float], None] | None = N
     Raises:
         InputError: ``no_speech``; ``audio_too_short`` when it has fewer than 20 frames.
     """
-    n_frames = frame_count(len(waveform.samples))
-    if n_frames < MIN_MASK_FRAMES:
-        least_s = MIN_MASK_FRAMES * FRAME_HOP_S
-        raise InputError(
-            "audio_too_short",
-            f"{waveform.uri} lasts {waveform.duration_s:.2f} s; expected more than {least_s:.1f} s of audio; "
-            "give a longer recording.",
-        )
+    n_frames = check_long_enough(waveform)
     regions = detect_speech(waveform, progress=lambda share: _report(progress, "speech", share))
     speech = speech_mask(regions, n_frames)
     if not regions or not (speech > 0).any():

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.diarize.options import DiarizeOptions
 from voxid.embedding import Embedder
-from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S
+from voxid.errors import InputError
+from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, frame_count
 
 MIN_MASK_FRAMES = 20
 """Fewest frames the embedding graph pools over (0.2 s); shorter speech borrows frames around it."""
@@ -45,6 +46,22 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.bounds)
+
+
+def check_long_enough(waveform: Waveform) -> int:
+    """Return the fbank frames of a recording.
+
+    Raises:
+        InputError: ``audio_too_short`` when it has fewer than 20.
+    """
+    n_frames = frame_count(len(waveform.samples))
+    if n_frames < MIN_MASK_FRAMES:
+        raise InputError(
+            "audio_too_short",
+            f"{waveform.uri} lasts {waveform.duration_s:.2f} s; expected more than "
+            f"{MIN_MASK_FRAMES * FRAME_HOP_S:.1f} s of audio; give a longer recording.",
+        )
+    return n_frames
 
 
 def frames_of(seconds: float) -> int:

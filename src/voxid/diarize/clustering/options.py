@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHORT_S = 50.0
 """Seconds of speech below which ``auto`` is AHC. On 120 pieces of 30 s of tuning conversations it puts 4.9 % of windows
-to the wrong speaker, VBx 7.3 and NME-SC 19.8; at 60 s 7.1, 7.3 and 17.1; on whole ones, 3 to 6 minutes, 9.8, 6.0, 7.1."""
+to the wrong speaker, VBx 7.3 and NME-SC 19.8; at 60 s 7.1, 7.3 and 17.1; on whole ones (3 min) 9.8, 6.0, 7.1."""
 
 _TUNED = (AUTOMATIC, "ahc", "k-means", "nme-sc")
 """Methods that use the bundle's joining threshold; the others find theirs in the recording."""
