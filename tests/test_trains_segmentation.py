@@ -9,12 +9,14 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra: pip install 'voxid[train]'")
 
+import onnx
 import torch
 
 from voxid.diarize.segmentation import Segmenter
 from voxid.errors import CompatibilityError, ConfigError, InputError
 from voxid.features import fbank
 from voxid.train.course import Part
+from voxid.train.half_weights import LEAST_VALUES
 from voxid.train.networks import build_network
 from voxid.train.optimizer import build_optimizers
 from voxid.train.recipe import Network
@@ -142,7 +144,14 @@ def test_a_network_with_a_trunk_exports_and_leaves_the_trunk_as_it_was(tmp_path:
     moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert "hear.weight" in moved
     assert not any(name.startswith("trunk.") for name in moved)
-    export_segmenter(network, tmp_path / "model", {"name": "tiny"})  # refuses a graph that differs
+    model = export_segmenter(network, tmp_path / "model", {"name": "tiny"})  # refuses a graph that differs
+    assert 0 < model.card["rounding"] < 0.01
+    stored = onnx.load(str(tmp_path / "model" / "model.onnx")).graph.initializer
+    large = [
+        one for one in stored if np.prod(one.dims) >= LEAST_VALUES and one.data_type != onnx.TensorProto.INT64
+    ]
+    assert large
+    assert all(one.data_type == onnx.TensorProto.FLOAT16 for one in large)
 
 
 def test_a_trunk_of_another_kind_is_refused() -> None:

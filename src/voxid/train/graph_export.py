@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from voxid.diarize.graph import CARD_FILE, GRAPH_FILE
 from voxid.errors import CompatibilityError
+from voxid.train.half_weights import halve_weights
 
 PARITY_TOLERANCE: Final = 1e-4
 
@@ -57,14 +58,7 @@ def export_graph(network: nn.Module, form: GraphForm, path: Path) -> float:
             opset_version=17,
             dynamo=False,
         )
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for example in form.examples:
-        with torch.inference_mode():
-            expected = network(*example)
-        fed = {name: part.numpy() for name, part in zip(form.inputs, example, strict=True)}
-        found = torch.from_numpy(session.run(None, fed)[0])
-        worst = max(worst, float((found - expected).abs().max()))
+    worst = difference(network, form, path)
     if not worst <= PARITY_TOLERANCE:
         raise CompatibilityError(
             "export_differs",
@@ -73,20 +67,35 @@ def export_graph(network: nn.Module, form: GraphForm, path: Path) -> float:
     return worst
 
 
+def difference(network: nn.Module, form: GraphForm, path: Path) -> float:
+    """Return how far the probabilities of a graph and of the network are apart at most, on the form's examples."""
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for example in form.examples:
+        with torch.inference_mode():
+            expected = network(*example)
+        fed = {name: part.numpy() for name, part in zip(form.inputs, example, strict=True)}
+        found = torch.from_numpy(session.run(None, fed)[0])
+        worst = max(worst, float((found - expected).abs().max()))
+    return worst
+
+
 def write_model(network: nn.Module, form: GraphForm, folder: Path, entries: dict[str, Any]) -> None:
-    """Write graph and card; an existing model is replaced file by file, card last.
+    """Write graph, its weights in 16 bits, and card; an existing model is replaced file by file, card last.
 
     Args:
-        entries: of the card, beside date, parity and hash.
+        entries: of the card, beside date, parity, the difference that rounding the weights makes, and hash.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         draft = Path(work) / GRAPH_FILE
         parity = export_graph(network, form, draft)
+        halve_weights(draft)
         card = {
             **entries,
             "created": date.today().isoformat(),
             "onnx_parity": parity,
+            "rounding": difference(network, form, draft),
             "sha256": hashlib.sha256(draft.read_bytes()).hexdigest(),
         }
         draft.replace(folder / GRAPH_FILE)

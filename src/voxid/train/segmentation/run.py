@@ -92,6 +92,9 @@ def _card(
         "name": recipe.name,
         "licence": "Apache-2.0",
         "intended_use": "Finding who speaks when among up to four voices in ten seconds, before they are told apart.",
+        "unfit_for": "Finding speech by itself: it was never taught real noise or far microphones, and takes some "
+        "rooms for voices. It is used next to detected speech only. It misses about half of what is said while "
+        "others speak.",
         "training_speech": training_speech(recipe, speech, training),
         "network": asdict(recipe.network),
         "held_out": {"people": len(held_out.speakers), "chunks": recipe.held_out_chunks, "percent": result},
