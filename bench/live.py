@@ -37,8 +37,11 @@ from rich.table import Table
 
 from voxid.audio import Waveform, load
 from voxid.bundle import default_bundle
+from voxid.diarize import combined
+from voxid.diarize.gating import find_speech
+from voxid.diarize.naming import label_turns
 from voxid.diarize.online import Event, LiveOptions, LiveSession, LocalSegmenter
-from voxid.diarize.options import SpeakerCount
+from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.segmentation import Segmenter, default_segmenter
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
@@ -119,11 +122,8 @@ def measure(paths: Sequence[Path], named: str, latency_s: float, seconds: float)
 
 
 def measure_offline(paths: Sequence[Path], named: str, seconds: float) -> dict[str, Any]:
-    """Return the error of the same recordings heard as files with the same network."""
-    from voxid.diarize.naming import label_turns
-    from voxid.diarize.segmented import hear, join
-
-    embedder, options = get_embedder(default_bundle(), threads=1), LiveOptions().final
+    """Return the error of the same recordings heard as files with the same network, as ``voxid who`` does."""
+    embedder, options = get_embedder(default_bundle(), threads=1), DiarizeOptions()
     truth: Timelines = {}
     found: Timelines = {}
     for path in paths:
@@ -133,8 +133,10 @@ def measure_offline(paths: Sequence[Path], named: str, seconds: float) -> dict[s
             return {}
         drawn: tuple[Turn, ...] = ()
         try:
-            heard = hear(waveform, network.segment(waveform.samples), embedder)
-            drawn = label_turns(join(heard, embedder, SpeakerCount(), options).turns, {})
+            activity = network.segment(waveform.samples)
+            speech = find_speech(waveform, activity, options)
+            heard = combined.hear(waveform, activity, speech, embedder, options)
+            drawn = label_turns(combined.join(heard, embedder, SpeakerCount(), options).turns, {})
         except InputError as failure:
             if failure.code != "no_speech":
                 raise

@@ -113,7 +113,7 @@ def test_honours_bounds() -> None:
 
 def test_caps_the_automatic_count() -> None:
     embeddings, _ = draw_voices(30, 480, 0.5, seed=3)
-    labels = run(embeddings, DiarizeOptions(max_automatic_speakers=10, min_cluster_s=0.5))
+    labels = run(embeddings, DiarizeOptions(clustering="ahc", max_automatic_speakers=10, min_cluster_s=0.5))
     assert len(set(labels.tolist())) == 10
 
 

@@ -103,13 +103,17 @@ def _best_share(similarity: Floats, most: int) -> float:
 
 
 def _cut(task: Task, nodes: Labels, laplacian: Floats) -> Labels:
-    """Return (K,) labels: as many parts as the eigengap says, within the bounds, minor ones merged."""
+    """Return (K,) labels: as many parts as the eigengap says, within the bounds, minor ones merged.
+
+    Gaps are looked at beyond the upper bound too: where the clearest one lies there, the bound is the number.
+    """
     n_nodes = len(laplacian)
     most = min(task.most, n_nodes)
     least = min(task.least, most)
-    values, vectors = eigh(laplacian, subset_by_index=[0, min(most, n_nodes - 1)])
-    gaps = np.diff(values, append=values[-1:]) if most == n_nodes else np.diff(values)
-    n_parts = least + int(np.argmax(gaps[least - 1 : most]))
+    looked_at = min(max(most, task.options.max_automatic_speakers), n_nodes)
+    values, vectors = eigh(laplacian, subset_by_index=[0, min(looked_at, n_nodes - 1)])
+    gaps = np.diff(values, append=values[-1:]) if looked_at == n_nodes else np.diff(values)
+    n_parts = min(least + int(np.argmax(gaps[least - 1 : looked_at])), most)
     rng = np.random.default_rng(task.options.seed)
     rows = unit_rows(vectors[:, :n_parts].astype(np.float32))
     weights = np.asarray(np.bincount(nodes, weights=task.weights), dtype=np.float64)
