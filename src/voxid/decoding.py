@@ -330,11 +330,12 @@ def open_array(source: tuple[NDArray[Any], int]) -> Decoder:
     block_frames = max(1, _BLOCK_SAMPLES // frames.shape[1])
 
     def blocks() -> Iterator[NDArray[np.float32]]:
-        with np.errstate(over="ignore"):  # float64 beyond float32 becomes Inf, refused as such
-            for start in range(0, len(frames), block_frames):
-                block = frames[start : start + block_frames]
-                if scale != 1.0:
-                    block = (block.astype(np.float64) + offset) * scale
-                yield block.astype(np.float32)
+        for start in range(0, len(frames), block_frames):
+            block = frames[start : start + block_frames]
+            if scale != 1.0:
+                block = (block.astype(np.float64) + offset) * scale
+            with np.errstate(over="ignore"):  # float64 beyond float32 becomes Inf, refused as such
+                samples = block.astype(np.float32)
+            yield samples
 
     return Decoder("audio", "array", rate_hz, frames.shape[1], len(frames), True, blocks())
