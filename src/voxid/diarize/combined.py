@@ -115,7 +115,7 @@ def listen(
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
     check_long_enough(waveform)
-    activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
+    activity = default_segmenter(options.threads).segment(waveform.samples, progress=within("hearing"))
     speech = find_speech(waveform, activity, options, within("speech"))
     return hear(waveform, activity, speech, embedder, options, within("voices"))
 

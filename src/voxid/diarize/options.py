@@ -87,7 +87,7 @@ class DiarizeOptions:
             plda, and vbx, need a bundle with a PLDA.
         resegmentation: how turns are drawn after the clustering: ``viterbi`` by the cosine with the centroids,
             ``vb`` by the Bayesian model of VBx over all windows, which needs a bundle with a PLDA.
-        threads: chunks embedded at the same time.
+        threads: chunks embedded at the same time, and threads of the segmentation network.
         segmentation: one of :data:`SEGMENTATIONS`.
         sure_count: voices heard, on average over chunks, from which there is speech next to detected speech.
         sure_within_s: how far from detected speech that is. Larger: quiet words are found, and noise is taken for them.

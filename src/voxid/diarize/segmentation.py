@@ -141,15 +141,15 @@ class Segmenter:
         return LocalActivity(found, starts, n_frames)
 
 
-@lru_cache(maxsize=1)
-def default_segmenter() -> Segmenter:
-    """Return the segmentation model that comes with voxid, loaded once.
+@lru_cache(maxsize=4)
+def default_segmenter(threads: int = 1) -> Segmenter:
+    """Return the segmentation model that comes with voxid, loaded once for each number of threads.
 
     Raises:
         InputError: ``segmenter_missing`` when the installation lacks it.
         CompatibilityError: ``segmenter_hash_mismatch``, ``segmenter_invalid``.
     """
-    return Segmenter.load(Path(str(resources.files("voxid"))) / "segmenters" / DEFAULT_SEGMENTER)
+    return Segmenter.load(Path(str(resources.files("voxid"))) / "segmenters" / DEFAULT_SEGMENTER, threads)
 
 
 def _batches(

@@ -77,7 +77,7 @@ def find_turns(
         return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
 
     check_long_enough(waveform)
-    activity = default_segmenter().segment(waveform.samples, progress=within("hearing"))
+    activity = default_segmenter(options.threads).segment(waveform.samples, progress=within("hearing"))
     speech = find_speech(waveform, activity, options, within("speech"))
     heard = hear(waveform, gate(activity, speech), embedder, within("voices"))
     turns = join(heard, embedder, count, options).turns
