@@ -16,29 +16,11 @@ from voxid.diarize.segmented import HeardVoices, at_least_heard, hear, join
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
 from voxid.evaluate.diarization import evaluate_diarization_set
+from voxid.evaluate.systems import speaking, true_activity
 from voxid.features import frame_count
 from voxid.timeline import Timeline, Turn, read_rttms
 
 VOICES = Path(str(resources.files("voxid") / "data" / "voices"))
-
-
-def oracle_activity(
-    truth: np.ndarray, chunk_frames: int = 1_000, hop_frames: int = 500, voices: int = 4
-) -> LocalActivity:
-    """Return what a network that never errs would hear, to measure everything else by itself.
-
-    Args:
-        truth: (T, R) who of R people is heard in each frame of 10 ms. Of more than ``voices`` in a chunk those who
-            speak most are heard.
-    """
-    n_frames = len(truth)
-    starts = np.arange(0, max(1, n_frames - chunk_frames + hop_frames), hop_frames, dtype=np.int64)
-    probability = np.zeros((len(starts), chunk_frames // 2, voices), np.float16)
-    for row, start in enumerate(starts.tolist()):
-        part = truth[start : start + chunk_frames : 2]
-        most = np.argsort(-part.sum(axis=0), kind="stable")[:voices]
-        probability[row, : len(part), : most.size] = part[:, most]
-    return LocalActivity(probability, starts, n_frames)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +36,8 @@ def meeting() -> tuple[Waveform, Timeline]:
 @pytest.fixture(scope="module")
 def heard(meeting: tuple[Waveform, Timeline], embedder: Embedder) -> HeardVoices:
     waveform, truth = meeting
-    active = np.zeros((frame_count(waveform.samples.size), len(truth.speakers)), np.bool_)
-    for turn in truth.turns:
-        column = truth.speakers.index(turn.speaker)
-        active[round(100 * turn.start_s) : round(100 * turn.end_s), column] = True
-    return hear(waveform, oracle_activity(active), embedder)
+    active = speaking(truth, truth.speakers, frame_count(waveform.samples.size))
+    return hear(waveform, true_activity(active), embedder)
 
 
 def test_the_meeting_comes_back(

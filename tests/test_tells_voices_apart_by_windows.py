@@ -20,6 +20,7 @@ from voxid.diarize.windows import Windows
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
 from voxid.evaluate.diarization import evaluate_diarization_set
+from voxid.evaluate.systems import speaking, true_activity
 from voxid.features import frame_count
 from voxid.timeline import Timeline, read_rttms
 
@@ -28,16 +29,10 @@ VOICES = Path(str(resources.files("voxid") / "data" / "voices"))
 
 def heard_by(truth: Timeline, n_frames: int, seed: int = 0) -> LocalActivity:
     """Return the truth as chunks, their voices in another order in each."""
-    active = np.zeros((n_frames, 4), np.bool_)
-    for turn in truth.turns:
-        active[round(100 * turn.start_s) : round(100 * turn.end_s), truth.speakers.index(turn.speaker)] = True
+    activity = true_activity(speaking(truth, truth.speakers, n_frames))
     rng = np.random.default_rng(seed)
-    starts = np.arange(0, max(1, n_frames - 500), 500, dtype=np.int64)
-    probability = np.zeros((len(starts), 500, 4), np.float16)
-    for row, start in enumerate(starts.tolist()):
-        part = active[start : start + 1000 : 2]
-        probability[row, : len(part)] = part[:, rng.permutation(4)]
-    return LocalActivity(probability, starts, n_frames)
+    mixed = [chunk[:, rng.permutation(chunk.shape[1])] for chunk in activity.probability]
+    return LocalActivity(np.stack(mixed), activity.start_frames, n_frames)
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from voxid.features import FRAME_HOP_S
 from voxid.score import center
 
 _STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
-"""Where each stage begins and ends, after its measured share of one hour of talk."""
+"""Where each stage begins and ends in what progress tells: roughly its share of the time."""
 
 _CELL_STEPS: Final = round(CELL_S / STEP_S)
 _TALKED_OVER: Final = 0.3  # weight of a step in which others speak too, when a voice is given its speaker
@@ -90,7 +90,6 @@ def find_turns(
     Raises:
         InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
     """
-
     heard = listen(waveform, embedder, options, progress)
     turns = join(heard, embedder, count, options).turns
     if progress is not None:

@@ -8,8 +8,6 @@ Shapes: T frames of 10 ms, C chunks, S steps of 20 ms in a chunk, N voices in a 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,11 +19,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from voxid.errors import CompatibilityError, InputError
+from voxid.diarize.graph import open_model
+from voxid.errors import InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
 
-GRAPH_FILE: Final = "model.onnx"
-CARD_FILE: Final = "card.json"
 DEFAULT_SEGMENTER: Final = "segmenter-small"
 STEP_FRAMES: Final = 2
 _RATE_HZ: Final = 16_000
@@ -74,30 +71,8 @@ class Segmenter:
             InputError: ``segmenter_missing``.
             CompatibilityError: ``segmenter_hash_mismatch``, ``segmenter_invalid``.
         """
-        folder = Path(folder)
-        try:
-            card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-            graph = (folder / GRAPH_FILE).read_bytes()
-        except OSError as error:
-            raise InputError(
-                "segmenter_missing", f"there is no segmentation model at {folder}: {error}. Give its folder."
-            ) from error
-        except ValueError as error:
-            raise CompatibilityError(
-                "segmenter_invalid",
-                f"{folder / CARD_FILE} is not a model card: {error}. Get the model again.",
-            ) from error
-        digest = hashlib.sha256(graph).hexdigest()
-        if not isinstance(card, dict) or card.get("sha256") != digest or "name" not in card:
-            raise CompatibilityError(
-                "segmenter_hash_mismatch",
-                f"{folder / GRAPH_FILE} is not the file its card was written for; get the model again.",
-            )
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        return cls(str(card["name"]), f"{card['name']}@{digest[:12]}", card, session)
+        model = open_model(folder, "segmenter", "segmentation model", threads)
+        return cls(model.name, model.id, model.card, model.session)
 
     @property
     def chunk_frames(self) -> int:

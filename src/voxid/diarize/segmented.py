@@ -22,7 +22,7 @@ from voxid.embedding import Embedder
 from voxid.errors import InputError
 
 _STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
-"""Where each stage begins and ends, after its measured share of one hour of talk."""
+"""Where each stage begins and ends in what progress tells: roughly its share of the time."""
 
 _CLEAR_S: Final = 1.0  # a voice of a chunk heard for less may be a mistake of the network
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class Course(ABC):
     """A whole run, but for the network.
 
     Args:
@@ -57,9 +58,9 @@ class Course:
         return sum(stage.steps for stage in self.stages)
 
     @property
+    @abstractmethod
     def size(self) -> Any:
         """Width and depth of the network: a dataclass."""
-        raise NotImplementedError
 
     @property
     def identity(self) -> str:
