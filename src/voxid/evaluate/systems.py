@@ -10,8 +10,8 @@ A recording is heard once for each kind of hearing; what differs afterwards cost
     oracle-count         the number of speakers is given                                 network
     oracle-segmentation  who is heard in each chunk is true, ours for the rest           truth
     no-overlap-mask      embeddings pooled over overlap too                              overlapped
-    ahc                  AHC for NME-SC                                                  network
-    vbx                  VBx for NME-SC                                                  network
+    ahc                  AHC for every recording                                                  network
+    vbx                  VBx for every recording                                                  network
     no-merge             minor clusters stay                                             network
 """
 
@@ -268,8 +268,10 @@ SYSTEMS: Final = (
     System(
         "no-overlap-mask", "embeddings over overlap too", "overlapped", _joined("overlapped"), timed=False
     ),
-    System("ahc", "AHC for NME-SC", "network", _joined("network", clustering="ahc")),
-    System("vbx", "VBx for NME-SC", "network", _joined("network", clustering="vbx"), needs_plda=True),
+    System("ahc", "AHC for every recording", "network", _joined("network", clustering="ahc")),
+    System(
+        "vbx", "VBx for every recording", "network", _joined("network", clustering="vbx"), needs_plda=True
+    ),
     System(
         "no-merge",
         "minor clusters stay",
