@@ -10,8 +10,8 @@ A recording is heard once for each kind of hearing; what differs afterwards cost
     oracle-count         the number of speakers is given                                 network
     oracle-segmentation  who is heard in each chunk is true, ours for the rest           truth
     no-overlap-mask      embeddings pooled over overlap too                              overlapped
-    ahc                  AHC for every recording                                                  network
-    vbx                  VBx for every recording                                                  network
+    ahc                  AHC for every recording                                         network
+    vbx                  VBx for every recording                                         network
     no-merge             minor clusters stay                                             network
 """
 
