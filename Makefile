@@ -9,7 +9,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS ?= dev,media,plot
+EXTRAS ?= dev,media,plot,serve,postgres,tracing
 COMMA  := ,
 STAMP  := $(VENV)/.installed-$(subst $(COMMA),-,$(EXTRAS))
 
