@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,19 @@ def test_honours_an_exact_count(method: str, speakers: int) -> None:
     voices, _ = draw_windows(3, 60, 1.0, seed=1)
     found = run(voices, method, speakers=speakers)
     assert found.n_speakers == len(set(found.labels.tolist())) == speakers
+
+
+def test_the_automatic_method_cuts_the_tree_where_the_count_asked_for_is_another() -> None:
+    """VBx finds three voices; four are asked for: they are AHC's four, and three are VBx's own."""
+    voices, truth = draw_windows(3, 240, 0.8, seed=1)
+    options = ClusterOptions(method="auto", threshold=0.4, vbx=VbxOptions(dim=40))
+
+    def found(options: ClusterOptions, speakers: int) -> list[int]:
+        return cluster(voices, SpeakerCount(speakers, speakers), options, plda_of_people()).labels.tolist()
+
+    assert found(options, 4) == found(replace(options, method="ahc"), 4)
+    assert found(options, 3) == found(replace(options, method="vbx", threshold=None), 3)
+    assert same_partition(np.asarray(found(options, 3)), truth)
 
 
 @pytest.mark.parametrize("method", CLUSTERINGS)
