@@ -22,12 +22,24 @@ from numpy.typing import NDArray
 from voxid import containers
 from voxid.errors import ConfigError, InputError
 
-__all__ = ["Decoder", "check_size_and_hash", "open_array", "open_bytes", "open_encoded", "short_error"]
+__all__ = [
+    "Decoder",
+    "SeekableAudio",
+    "check_size_and_hash",
+    "open_array",
+    "open_bytes",
+    "open_encoded",
+    "short_error",
+]
 
 _BLOCK_SAMPLES = 1 << 18  # over all channels: 1 MiB of float32 per decoded block, whatever the file claims
 _COPY_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 32 << 20  # a stream longer than this is kept in a temporary file while it is decoded
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile answers 2**63 - 1 when a header does not tell
+
+
+class SeekableAudio(io.BufferedReader):
+    """Encoded audio that is read where it lies and closed afterwards; unlike other streams it is never copied."""
 
 
 @dataclass
@@ -53,6 +65,9 @@ def open_bytes(source: str | Path | bytes | BinaryIO, max_bytes: int) -> tuple[B
         return io.BytesIO(source), "audio"
     if isinstance(source, (str, os.PathLike)):
         return _open_path(Path(source), max_bytes)
+    if isinstance(source, SeekableAudio):
+        source.seek(0)
+        return source, str(source.name)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         return _spool(source, max_bytes, name if isinstance(name, str) else "audio")

@@ -1,0 +1,1 @@
+"""The gallery behind an API: FastAPI application, jobs, live calls, console."""
