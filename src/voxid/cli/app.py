@@ -20,6 +20,7 @@ from voxid.cli import (
     people,
     recognition,
     relabel,
+    serve,
     simulate,
     training,
     unknown,
@@ -74,6 +75,8 @@ models.app.command("prune")(compression.prune)
 models.app.command("distill")(compression.distill)
 app.add_typer(models.app, name="models")
 app.command("bench")(bench.bench)
+app.command("serve")(serve.serve)
+app.add_typer(serve.tenants_app, name="tenants")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
+from voxid.gallery.consent import Consent
 from voxid.gallery.names import clean_name, lookup_form
-from voxid.gallery.records import Person
+from voxid.gallery.records import Person, PersonRecord
 from voxid.gallery.store import StoreReport
 from voxid.gallery.transfer import TransferReport, export_gallery, import_gallery
 from voxid.gallery.unknown import OptOut, UnknownRecord
 from voxid.recognize.amending import id_of, merged, missing, withdrawn
 from voxid.recognize.applying import refuse_opted_out
+from voxid.recognize.enrollment import check_consent, with_consent
 from voxid.recognize.opened import OpenGallery
 
 __all__ = ["GalleryOfPeople"]
@@ -76,6 +79,38 @@ class GalleryOfPeople(OpenGallery):
             record = merged(kept, gone, self.bundle, self.now(), allow_inconsistent=allow_inconsistent)
             change.unknown.hand_on(gone.id, record.id)
             change.remove(gone.id)
+            change.put(record)
+        return record.public()
+
+    def register(self, name: str, consent: Consent) -> Person:
+        """Put a person on record with their consent, before there is a recording; voiceprints come with `enroll`.
+
+        Raises:
+            InputError: person_exists, name_invalid, consent_invalid. PolicyError: opted_out, consent_expired.
+        """
+        shown = clean_name(name)
+        store, _ = self.stored()
+        with store.changing() as change:
+            if change.opted_out(shown):
+                raise refuse_opted_out(shown)
+            now = self.now()
+            given = with_consent((), check_consent(shown, consent, None, now), now)
+            record = PersonRecord(str(uuid4()), shown, now, (), given)
+            change.put(record)
+        return record.public()
+
+    def renew_consent(self, name: str, consent: Consent) -> Person:
+        """Record a consent that takes the place of the one in force; the history keeps both.
+
+        Raises:
+            InputError: person_missing, consent_invalid. PolicyError: consent_expired.
+        """
+        store, _ = self.stored()
+        with store.changing() as change:
+            before = change.read(id_of(change, name))
+            now = self.now()
+            given = check_consent(before.name, consent, None, now)
+            record = replace(before, consents=with_consent(before.consents, given, now))
             change.put(record)
         return record.public()
 

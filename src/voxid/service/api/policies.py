@@ -1,0 +1,62 @@
+"""The tenant's policy: the purpose of identification, threshold profiles, jurisdiction."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from voxid.service.api.shapes import In
+from voxid.service.identity import tenant_for
+from voxid.service.policy import TenantPolicy, write_policy
+from voxid.service.problems import responses
+from voxid.service.state import Tenant
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/policies", tags=["policies"], responses=responses())
+
+Anybody = Annotated[Tenant, Depends(tenant_for())]
+Deciding = Annotated[Tenant, Depends(tenant_for("policies"))]
+
+
+class PolicyIn(In):
+    """The whole policy, made from the version it names."""
+
+    identify_purpose: str | None = Field(
+        None,
+        min_length=10,
+        max_length=400,
+        description="Why strangers are looked for among the enrolled; null turns identify off",
+        examples=["Greeting members who called before"],
+    )
+    verify_profile: str = Field("far_1pct", max_length=60)
+    identify_profile: str = Field("far_0.1pct", max_length=60)
+    jurisdiction: str | None = Field(None, min_length=2, max_length=20, examples=["US-IL"])
+    version: int = Field(ge=0, description="Of the policy this one was made from")
+
+
+class PolicyOut(BaseModel):
+    """The policy in force."""
+
+    identify_purpose: str | None
+    verify_profile: str
+    identify_profile: str
+    jurisdiction: str | None
+    version: int
+
+
+@router.get("", summary="Show the policy")
+def show_policy(tenant: Anybody) -> PolicyOut:
+    """Return the policy in force."""
+    return PolicyOut.model_validate(tenant.policy.to_dict())
+
+
+@router.put("", summary="Set the policy", responses=responses(409))
+def set_policy(tenant: Deciding, wanted: PolicyIn) -> PolicyOut:
+    """Replace the policy; 409 when somebody else changed it since the version named."""
+    for profile in (wanted.verify_profile, wanted.identify_profile):
+        tenant.gallery.bundle.profile(profile)
+    written = write_policy(tenant.store, TenantPolicy(**wanted.model_dump()))
+    return PolicyOut.model_validate(written.to_dict())

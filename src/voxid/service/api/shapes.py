@@ -1,0 +1,133 @@
+"""What several routes take and give, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from voxid.gallery.consent import Consent
+from voxid.gallery.names import MAX_NAME_CHARS
+from voxid.gallery.records import Person
+
+__all__ = ["After", "ConsentIn", "ConsentRecordOut", "Limit", "PersonId", "PersonOut", "Purpose", "page_of"]
+
+Purpose = Literal["verify", "identify", "diarize-name", "watchlist", "training"]
+PersonId = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        description="Id of the person",
+        examples=["3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50"],
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most entries on the page")]
+After = Annotated[
+    str | None,
+    Query(
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$",
+        description="`next` of the page before; without it, the first page",
+    ),
+]
+Name = Annotated[str, Field(min_length=1, max_length=4 * MAX_NAME_CHARS, examples=["Ada Lovelace"])]
+
+
+class In(BaseModel):
+    """What a caller sends: a field nobody knows is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ConsentIn(In):
+    """A written release, as signed."""
+
+    purposes: list[Purpose] = Field(min_length=1, max_length=5, examples=[["verify", "identify"]])
+    evidence: str = Field(min_length=1, max_length=4000, examples=["signed form 17"])
+    text_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Of the text agreed to")
+    signer: str | None = Field(None, min_length=1, max_length=400, description="When not the person themself")
+    jurisdiction: str | None = Field(None, min_length=1, max_length=400, examples=["US-IL", "EU-DE"])
+    expires_at: AwareDatetime | None = Field(None, examples=["2028-01-01T00:00:00Z"])
+    method: str | None = Field(None, min_length=1, max_length=400, examples=["electronic signature"])
+
+    def consent(self) -> Consent:
+        """Return the consent.
+
+        Raises:
+            InputError: consent_invalid.
+        """
+        return Consent(**self.model_dump())
+
+
+class ConsentOut(BaseModel):
+    """A consent as recorded."""
+
+    purposes: list[Purpose]
+    evidence: str
+    text_sha256: str | None
+    signer: str | None
+    jurisdiction: str | None
+    expires_at: datetime | None
+    method: str | None
+
+
+class ConsentRecordOut(BaseModel):
+    """One entry of a person's consent history; the last one is in force."""
+
+    version: int
+    recorded_at: datetime
+    act: Literal["given", "withdrawn", "merged"]
+    consent: ConsentOut | None
+
+
+class VoiceprintOut(BaseModel):
+    """A stored reference, without the embedding, which is never given out."""
+
+    id: str
+    bundle_id: str
+    net_speech_s: float
+    audio_sha256: str
+    created_at: datetime
+
+
+class PersonOut(BaseModel):
+    """A person on record."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "name": "Ada Lovelace",
+                "created_at": "2026-11-21T09:00:00+00:00",
+                "net_speech_s": 12.4,
+                "voiceprints": [],
+                "consents": [],
+            }
+        }
+    )
+
+    id: str
+    name: str
+    created_at: datetime
+    net_speech_s: float
+    voiceprints: list[VoiceprintOut]
+    consents: list[ConsentRecordOut]
+
+    @classmethod
+    def of(cls, person: Person) -> PersonOut:
+        """Return the person as JSON shows them."""
+        return cls.model_validate(person.to_dict())
+
+
+def page_of(ids: Sequence[str], after: str | None, limit: int) -> tuple[list[str], str | None]:
+    """Return the ids of a page and the `next` of the one behind it, None at the end.
+
+    Args:
+        ids: sorted.
+    """
+    rest: list[Any] = [one for one in ids if after is None or one > after]
+    page = rest[:limit]
+    return page, page[-1] if len(rest) > limit else None

@@ -1,0 +1,59 @@
+"""The application: routes, errors and guards put together around one `Service`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from voxid import __version__
+from voxid.recognize.opened import utc_now
+from voxid.service import problems
+from voxid.service.api import keys, people, policies, sessions
+from voxid.service.guard import RequestGuard
+from voxid.service.settings import ServiceSettings
+from voxid.service.state import Service
+
+__all__ = ["PREFIX", "ROUTERS", "create_app"]
+
+PREFIX: Final = "/v1"
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    people.router,
+    policies.router,
+    keys.router,
+    sessions.router,
+)
+"""Everything under /v1, in the order of the OpenAPI document."""
+
+
+def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """Return the application over these settings; `app.state.service` is its `Service`."""
+    service = Service(settings, clock)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(service.start)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(service.close)
+
+    app = FastAPI(
+        title="voxid",
+        version=__version__,
+        summary="Who is speaking, by name: enroll with consent, verify, identify, diarize.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # both pages load scripts from elsewhere; nothing of ours does
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    problems.install(app)
+    app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    return app

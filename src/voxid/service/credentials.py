@@ -1,0 +1,284 @@
+"""API keys and browser sessions: made, checked, ended. Of a key, its tenant's gallery keeps an Argon2id hash.
+
+    vxk_<tenant>_<id>_<secret>      an API key: 24 random bytes in hex, shown once
+    vxs_<tenant>_<id>_<secret>      a browser session, in a cookie; opened with a key or a token, ended or run out
+
+Checking a hash costs time on purpose, so a key that was found right is remembered for a minute by its SHA-256;
+revoking empties that memory in this process, and other processes follow within the minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from voxid.errors import InputError, PolicyError
+from voxid.gallery.documents import Document, new_document_id
+from voxid.gallery.store import Store
+
+__all__ = ["ApiKey", "ApiKeys", "Sessions", "Token", "csrf_of", "split_token"]
+
+KEY_PREFIX: Final = "vxk"
+SESSION_PREFIX: Final = "vxs"
+SESSION_S: Final = 8 * 3600.0
+_SECRET_BYTES: Final = 24
+_KIND: Final = "api_key"
+_SESSION_KIND: Final = "session"
+_MOST_KEYS: Final = 1000
+# OWASP's second choice for Argon2id (19 MiB, 2 passes); the secrets are random, so this guards a stolen hash only.
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+# Checked in place of the hash of a key that does not exist, so that both cost the same time.
+_NOBODYS_HASH: Final = _HASHER.hash(secrets.token_hex(_SECRET_BYTES))
+# Hashing is memory and time somebody without a key can make us spend: two at once, the others wait.
+_HASHING: Final = threading.BoundedSemaphore(2)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A key or session as sent: which tenant, which one, and the secret, which is never shown."""
+
+    prefix: Literal["vxk", "vxs"]
+    tenant: str
+    id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Token({self.prefix}_{self.tenant}_{self.id}_…)"
+
+
+def split_token(text: str) -> Token | None:
+    """Return the parts of a key or session; None when it is none."""
+    parts = text.split("_")
+    if len(parts) != 4 or len(text) > 200 or not all(parts):
+        return None
+    prefix, tenant, id_, secret = parts
+    if prefix == KEY_PREFIX:
+        return Token("vxk", tenant, id_, secret)
+    return Token("vxs", tenant, id_, secret) if prefix == SESSION_PREFIX else None
+
+
+def csrf_of(session: str) -> str:
+    """Return what a browser must send as X-Voxid-CSRF beside a session cookie: of no use without the cookie."""
+    return hmac.new(session.encode(), b"voxid/csrf", hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key without its secret.
+
+    Args:
+        id: stands in the key.
+        label: what it is for, as its maker wrote.
+        roles, scopes: what it may do: the scopes of its roles, and these.
+        expires_at: from then on it is refused; None: never.
+        revoked_at: since when it is refused; None: it is not.
+        rotated_to: id of the key that follows it.
+    """
+
+    id: str
+    label: str
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    rotated_to: str | None = None
+
+    def valid(self, now: datetime) -> bool:
+        """Return whether the key is taken at `now`."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def to_body(self, hash_: str) -> dict[str, Any]:
+        """Return the body of the key's document."""
+        return {
+            "label": self.label,
+            "roles": list(self.roles),
+            "scopes": list(self.scopes),
+            "created_at": self.created_at.isoformat(),
+            "expires_at": _iso(self.expires_at),
+            "revoked_at": _iso(self.revoked_at),
+            "rotated_to": self.rotated_to,
+            "hash": hash_,
+        }
+
+    @classmethod
+    def of(cls, document: Document) -> ApiKey:
+        """Return the key a document holds."""
+        body = document.body
+        return cls(
+            document.id,
+            body["label"],
+            tuple(body["roles"]),
+            tuple(body["scopes"]),
+            datetime.fromisoformat(body["created_at"]),
+            _time(body["expires_at"]),
+            _time(body["revoked_at"]),
+            body["rotated_to"],
+        )
+
+
+class ApiKeys:
+    """The keys of one tenant, in its gallery."""
+
+    def __init__(self, tenant: str, store: Store) -> None:
+        self._tenant = tenant
+        self._store = store
+
+    def create(
+        self,
+        label: str,
+        now: datetime,
+        *,
+        roles: Iterable[str] = (),
+        scopes: Iterable[str] = (),
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKey, str]:
+        """Return a new key and its text, which cannot be had again."""
+        if len(self.list()) >= _MOST_KEYS:
+            raise InputError(
+                "too_many_keys", f"There are {_MOST_KEYS} keys already; delete those that are revoked first."
+            )
+        key = ApiKey(
+            secrets.token_hex(6), label, tuple(sorted(roles)), tuple(sorted(scopes)), now, expires_at
+        )
+        secret = secrets.token_hex(_SECRET_BYTES)
+        self._put(key, _HASHER.hash(secret), 1)
+        return key, f"{KEY_PREFIX}_{self._tenant}_{key.id}_{secret}"
+
+    def list(self) -> list[ApiKey]:
+        """Return every key, revoked ones too, oldest first."""
+        keys = [ApiKey.of(document) for document in self._store.documents(_KIND, limit=_MOST_KEYS)]
+        return sorted(keys, key=lambda key: key.created_at)
+
+    def get(self, id_: str) -> ApiKey:
+        """Return one key.
+
+        Raises:
+            InputError: key_unknown.
+        """
+        return ApiKey.of(self._document(id_))
+
+    def check(self, token: Token, now: datetime) -> ApiKey:
+        """Return the key a token proves.
+
+        Raises:
+            PolicyError: credentials_invalid; the same words and the same time for every reason.
+        """
+        document = self._store.document(_KIND, token.id)
+        hash_ = _NOBODYS_HASH if document is None else str(document.body["hash"])
+        with _HASHING:
+            right = _matches(hash_, token.secret)
+        if document is None or not right or not ApiKey.of(document).valid(now):
+            raise invalid_credentials()
+        return ApiKey.of(document)
+
+    def revoke(self, id_: str, now: datetime) -> ApiKey:
+        """Return the key, refused from now on."""
+        document = self._document(id_)
+        key = ApiKey.of(document)
+        if key.revoked_at is None:
+            key = replace(key, revoked_at=now)
+            self._put(key, document.body["hash"], document.version + 1)
+        return key
+
+    def rotate(self, id_: str, now: datetime, overlap_s: float) -> tuple[ApiKey, str]:
+        """Return a new key with the rights of an old one, which is taken for `overlap_s` seconds more.
+
+        Raises:
+            InputError: key_unknown. PolicyError: credentials_invalid when it has ended already.
+        """
+        document = self._document(id_)
+        old = ApiKey.of(document)
+        if not old.valid(now):
+            raise InputError("key_ended", f"The key {id_} has ended; create a new one.")
+        new, text = self.create(old.label, now, roles=old.roles, scopes=old.scopes, expires_at=old.expires_at)
+        ends_at = now + timedelta(seconds=overlap_s)
+        ends_at = ends_at if old.expires_at is None else min(ends_at, old.expires_at)
+        old = replace(old, expires_at=ends_at, rotated_to=new.id)
+        self._put(old, document.body["hash"], document.version + 1)
+        return new, text
+
+    def _document(self, id_: str) -> Document:
+        document = self._store.document(_KIND, id_)
+        if document is None:
+            raise InputError(
+                "key_unknown", "There is no key of this id; list the keys to see which there are."
+            )
+        return document
+
+    def _put(self, key: ApiKey, hash_: str, version: int) -> None:
+        state = "active" if key.revoked_at is None else "revoked"
+        document = Document(_KIND, key.id, key.to_body(hash_), state, due_at=key.expires_at, version=version)
+        with self._store.changing() as change:
+            change.put_document(document)
+
+
+class Sessions:
+    """The browser sessions of one tenant, in its gallery."""
+
+    def __init__(self, tenant: str, store: Store) -> None:
+        self._tenant = tenant
+        self._store = store
+
+    def open(self, principal: dict[str, Any], now: datetime) -> str:
+        """Return the cookie of a new session that acts as the principal."""
+        id_, secret = new_document_id(), secrets.token_hex(_SECRET_BYTES)
+        body = {"principal": principal, "secret_sha256": hashlib.sha256(secret.encode()).hexdigest()}
+        due_at = now + timedelta(seconds=SESSION_S)
+        with self._store.changing() as change:
+            for ended in self._store.documents(_SESSION_KIND, due_before=now):
+                change.delete_document(_SESSION_KIND, ended.id)
+            change.put_document(Document(_SESSION_KIND, id_, body, due_at=due_at))
+        return f"{SESSION_PREFIX}_{self._tenant}_{id_}_{secret}"
+
+    def check(self, token: Token, now: datetime) -> dict[str, Any]:
+        """Return the principal of a session.
+
+        Raises:
+            PolicyError: credentials_invalid.
+        """
+        document = self._store.document(_SESSION_KIND, token.id)
+        if document is None or document.due_at is None or now >= document.due_at:
+            raise invalid_credentials()
+        # The secret is 24 random bytes: a plain hash cannot be searched.
+        digest = hashlib.sha256(token.secret.encode()).hexdigest()
+        if not hmac.compare_digest(digest, str(document.body["secret_sha256"])):
+            raise invalid_credentials()
+        return dict(document.body["principal"])
+
+    def end(self, id_: str) -> None:
+        """End a session."""
+        with self._store.changing() as change:
+            change.delete_document(_SESSION_KIND, id_)
+
+
+def invalid_credentials() -> PolicyError:
+    """Return the refusal that says nothing of why."""
+    return PolicyError(
+        "credentials_invalid",
+        "The key, token or session is not valid here, or no longer; ask an administrator for a new one.",
+    )
+
+
+def _matches(hash_: str, secret: str) -> bool:
+    try:
+        return _HASHER.verify(hash_, secret)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

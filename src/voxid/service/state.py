@@ -1,0 +1,193 @@
+"""What the service holds while it runs: settings, clock, and the tenants, each of them a gallery."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from voxid.bundle import Bundle
+from voxid.errors import ConfigError, InputError
+from voxid.gallery.keys import create_key_file
+from voxid.gallery.store import Store
+from voxid.recognize.gallery import Gallery
+from voxid.recognize.opened import utc_now
+from voxid.service.credentials import ApiKeys, Sessions
+from voxid.service.policy import TenantPolicy, read_policy
+from voxid.service.remembering import Remembered
+from voxid.service.settings import ServiceSettings
+from voxid.zoo.shelf import find_bundle
+
+__all__ = ["DEFAULT_TENANT", "Service", "Tenant", "Tenants"]
+
+DEFAULT_TENANT: Final = "default"
+_TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_FOLDER: Final = "tenants"
+_SUFFIX: Final = ".voxid"
+_KEY_FILE: Final = "master.key"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One tenant: nothing of it is outside its gallery.
+
+    Args:
+        id: lower-case letters, digits and hyphens.
+        gallery: its people and the verbs on them.
+        keys, sessions: who may act for it.
+    """
+
+    id: str
+    gallery: Gallery
+    keys: ApiKeys
+    sessions: Sessions
+
+    @property
+    def store(self) -> Store:
+        """The gallery's store, for documents and counters."""
+        return self.gallery.stored()[0]
+
+    @property
+    def policy(self) -> TenantPolicy:
+        """What the tenant's administrators decided, as it is now."""
+        return read_policy(self.store)
+
+
+class Tenants:
+    """Every tenant of this installation, opened on first use."""
+
+    def __init__(self, settings: ServiceSettings, clock: Callable[[], datetime] = utc_now) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._bundle: Bundle = find_bundle(settings.bundle)
+        self._opening = threading.Lock()
+        self._open: dict[str, Tenant] = {}
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model all tenants hear with."""
+        return self._bundle
+
+    def holds(self, id_: str) -> bool:
+        """Return whether there is such a tenant."""
+        path = self._path(id_)
+        return path is not None and path.exists()
+
+    def ids(self) -> list[str]:
+        """Return the ids of all tenants, sorted."""
+        if self._settings.gallery is not None:
+            return [DEFAULT_TENANT] if self._settings.gallery.exists() else []
+        folder = self._settings.data / _FOLDER
+        found = [path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")]
+        return sorted(name for name in found if _TENANT.fullmatch(name))
+
+    def get(self, id_: str) -> Tenant:
+        """Return a tenant, opened.
+
+        Raises:
+            InputError: tenant_missing; and whatever opening a gallery raises.
+        """
+        with self._opening:
+            if id_ not in self._open:
+                path = self._path(id_)
+                if path is None or not path.exists():
+                    raise InputError("tenant_missing", f"There is no tenant {id_!r} here.")
+                self._open[id_] = self._opened(id_, path)
+            return self._open[id_]
+
+    def create(self, id_: str) -> Tenant:
+        """Return a new tenant; its gallery is on disk when this returns.
+
+        Raises:
+            InputError: tenant_invalid, tenant_exists, store_unwritable. ConfigError: key_missing when there are
+                tenants and their master key is gone.
+        """
+        path = self._path(id_)
+        if path is None:
+            raise InputError(
+                "tenant_invalid",
+                f"{id_!r} is no tenant here; expected lower-case letters, digits and hyphens, at most 32, and with "
+                f"a single gallery the name {DEFAULT_TENANT!r}.",
+            )
+        with self._opening:
+            if path.exists():
+                raise InputError("tenant_exists", f"There is a tenant {id_!r} already; choose another name.")
+            self._make_room(path)
+            self._open[id_] = self._opened(id_, path)
+            return self._open[id_]
+
+    def close(self) -> None:
+        """Close every gallery."""
+        with self._opening:
+            for tenant in self._open.values():
+                tenant.gallery.close()
+            self._open.clear()
+
+    def _opened(self, id_: str, path: Path) -> Tenant:
+        gallery = Gallery.open(path, bundle=self._bundle, key=self._key_file(), clock=self._clock)
+        store, _ = gallery.stored()
+        return Tenant(id_, gallery, ApiKeys(id_, store), Sessions(id_, store))
+
+    def _path(self, id_: str) -> Path | None:
+        if self._settings.gallery is not None:
+            return self._settings.gallery if id_ == DEFAULT_TENANT else None
+        return self._settings.data / _FOLDER / f"{id_}{_SUFFIX}" if _TENANT.fullmatch(id_) else None
+
+    def _key_file(self) -> Path | None:
+        """The one key of all tenants; None lets the gallery look in the environment and beside itself."""
+        own = self._settings.data / _KEY_FILE
+        if self._settings.key_file is not None or self._settings.gallery is not None:
+            return self._settings.key_file
+        return own if own.exists() else None
+
+    def _make_room(self, path: Path) -> None:
+        """Make the folder, and with the first tenant the master key."""
+        settings = self._settings
+        if settings.gallery is not None:
+            return
+        try:
+            settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                "store_unwritable",
+                f"The folder {settings.data} cannot be made ({error.strerror}); choose another with --data.",
+            ) from None
+        if (
+            settings.key_file is None
+            and not (settings.data / _KEY_FILE).exists()
+            and not _key_in_environment()
+        ):
+            if self.ids():
+                raise ConfigError(
+                    "key_missing",
+                    f"There are tenants in {settings.data}, but their key {_KEY_FILE} is gone; restore it from where "
+                    "you keep it safe. No new one was made.",
+                )
+            create_key_file(settings.data / _KEY_FILE)
+
+
+class Service:
+    """Everything the routes share; one per process."""
+
+    def __init__(self, settings: ServiceSettings, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.tenants = Tenants(settings, clock)
+        self.remembered = Remembered()
+
+    def start(self) -> None:
+        """Begin what runs beside requests; called once, before the first of them."""
+
+    def close(self) -> None:
+        """End everything, at the latest when the process ends."""
+        self.tenants.close()
+
+
+def _key_in_environment() -> bool:
+    return bool(os.environ.get("VOXID_MASTER_KEY") or os.environ.get("VOXID_KEY_FILE"))
