@@ -14,11 +14,13 @@ const viewer = (function () {
   let sound = byId("sound"), zoom = 1, at = 0, selected = null, active = [], overlaps = [];
 
   // A turn keeps what it was called (old) beside what it is called now (name).
-  const turns = data.turns.map(function (turn, index) {
-    const name = data.speakers[turn.who];
+  const read = (list, speakers) => list.map(function (turn, index) {
+    const name = speakers[turn.who];
     return Object.assign({}, turn, { index, name, old: name, touched: false });
   });
-  const longest = turns.reduce((most, turn) => Math.max(most, turn.end - turn.start), 0);
+  const longestOf = (some) => some.reduce((most, turn) => Math.max(most, turn.end - turn.start), 0);
+  const turns = read(data.turns, data.speakers);
+  let longest = longestOf(turns);
   const colors = new Map();
   const lanes = new Map();
   const shown = new Set();
@@ -404,6 +406,17 @@ const viewer = (function () {
       shown.forEach(dress);
       show();
       if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+    },
+    // Other turns in place of those: where something else keeps the timeline and it has changed there.
+    replace: function (list, speakers) {
+      shown.forEach((turn) => turn.button.remove());
+      shown.clear();
+      turns.splice(0, turns.length, ...read(list, speakers));
+      longest = longestOf(turns);
+      active = [];
+      select(null, false);
+      drawTogether();
+      show();
     },
     give: function (element) { sound = element; listen(); show(); },
   };

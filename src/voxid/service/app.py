@@ -14,6 +14,7 @@ from voxid import __version__
 from voxid.recognize.opened import utc_now
 from voxid.service import problems
 from voxid.service.api import keys, people, policies, sessions
+from voxid.service.console import routes as console
 from voxid.service.guard import RequestGuard
 from voxid.service.settings import ServiceSettings
 from voxid.service.state import Service
@@ -56,4 +57,5 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
     app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    console.install(app)
     return app

@@ -6,7 +6,7 @@ export async function bundleInUse() {
   try {
     return (await get("/v1/models")).in_use;
   } catch (error) {
-    if (error.status === 403) return null;
+    if (error.status === 403 || error.status === 404) return null;
     throw error;
   }
 }
