@@ -14,7 +14,7 @@ import pytest
 
 from synthetic_people import names, new_store, person, put, remove
 from voxid.errors import StoreError
-from voxid.gallery import database
+from voxid.gallery import sqlite
 from voxid.gallery.consent import Consent
 from voxid.gallery.store import Store
 
@@ -96,9 +96,9 @@ def test_an_erasure_cut_off_is_finished_at_the_next_open(tmp_path: Path) -> None
 import os, signal, sys
 from pathlib import Path
 from synthetic_people import remove
-from voxid.gallery.database import Database
+from voxid.gallery.sqlite import SqliteDatabase
 from voxid.gallery.store import Store
-Database.purge = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+SqliteDatabase.purge = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
 remove(Store.open(Path(sys.argv[1])), "Wilhelmina Quast")
 """
     here = Path(__file__).parent
@@ -114,8 +114,8 @@ remove(Store.open(Path(sys.argv[1])), "Wilhelmina Quast")
 
 def test_a_reader_that_holds_old_pages_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The person is gone for everybody, and that the bytes are not yet is said."""
-    monkeypatch.setattr(database, "_PURGE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "_PURGE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_S", 0.1)
     store = new_store(tmp_path, person("Alice", 1), person("Bob", 2))
     reader = sqlite3.connect(store.path, isolation_level=None)
     reader.execute("BEGIN")

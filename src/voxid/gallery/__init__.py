@@ -3,13 +3,16 @@
 names     what a name may be, and how it is looked up
 consent   what a person allowed, and the history of it
 keys      master key, derived keys, sealing
-tables    what the SQLite file holds
-database  the SQLite file
+tables    what a gallery holds
+database  what an engine does; sqlite: the one that keeps a gallery in a file
+formats   what a gallery begins with, and how an older one becomes the newest
 records   a person, with embeddings inside and without them outside
 packing   people as bytes
 rows      the sealed rows of a person
 unknown   people without a name: grounds, recordings, voice; unknown_rows, unknown_change: as stored, as changed
 roster    the verified list of everybody
+documents sealed JSON records of any kind; document_rows, document_change: as stored, as changed
+counters  how often something happened, against a limit
 change    one transaction that changes something
 store     the gallery file, opened
 index     exact search over vectors
@@ -20,6 +23,7 @@ transfer  export and import
 from __future__ import annotations
 
 from voxid.gallery.consent import PURPOSES, Consent, ConsentRecord
+from voxid.gallery.documents import Counted, Document, new_document_id
 from voxid.gallery.records import Person, VoiceprintInfo
 from voxid.gallery.transfer import TransferReport
 from voxid.gallery.unknown import Grounds, Sighting, UnknownPerson
@@ -28,10 +32,13 @@ __all__ = [
     "PURPOSES",
     "Consent",
     "ConsentRecord",
+    "Counted",
+    "Document",
     "Grounds",
     "Person",
     "Sighting",
     "TransferReport",
     "UnknownPerson",
     "VoiceprintInfo",
+    "new_document_id",
 ]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from voxid.errors import InputError
+from voxid.gallery.database import Named
+from voxid.gallery.document_change import DocumentChange
+from voxid.gallery.documents import Counted, Document
 from voxid.gallery.keys import Keyring, bound_to, forgotten_tag, new_data_key, opt_out_tag
 from voxid.gallery.names import lookup_form
 from voxid.gallery.records import PersonRecord
@@ -43,10 +46,11 @@ class Change:
         generation: of the gallery this change began from.
         traces: bytes of erased rows, to be proved gone after the commit.
         unknown: what changes of unknown people and their ids.
+        documents: what changes of documents and counters.
     """
 
     def __init__(
-        self, connection: sa.Connection, keyring: Keyring, roster: Roster, rows: RowReader, path: Path
+        self, connection: sa.Connection, keyring: Keyring, roster: Roster, rows: RowReader, where: Named
     ) -> None:
         self.generation = roster.state.generation
         self.traces: list[bytes] = []
@@ -54,7 +58,7 @@ class Change:
         self._keyring = keyring
         self._roster = roster
         self._read_rows = rows
-        self._path = path
+        self._where = where
         self._waiting: list[PersonRows] = []
         self._sum_delta = 0
         self._count_delta = 0
@@ -62,6 +66,7 @@ class Change:
         self._ids: dict[bytes, str | None] = {}
         self._opt_out_keys: dict[str, bytes] = {}
         self._opt_outs: dict[tuple[str, bytes], bool] = {}
+        self.documents = DocumentChange(connection, keyring, where, self.traces)
         self.unknown = UnknownChange(connection, keyring, roster, self._count, self.traces)
 
     def find(self, name: str) -> str | None:
@@ -79,7 +84,7 @@ class Change:
         Raises:
             StoreError: store_damaged.
         """
-        return self._read_rows(self._connection, [person_id])[0].opened(self._keyring, self._path)
+        return self._read_rows(self._connection, [person_id])[0].opened(self._keyring, self._where)
 
     def everybody(self) -> Iterator[PersonRecord]:
         """Return the people there were when this change began, one after another.
@@ -121,7 +126,7 @@ class Change:
         self._insert(PersonRows.of(record, self._keyring))
 
     def remove(self, person_id: str, *, erase: bool = True) -> None:
-        """Delete a person, wrapped data key, all rows, and the ids they were known by before they had a name.
+        """Delete a person: wrapped keys, all rows and documents, and the ids they had before they had a name.
 
         Args:
             erase: prove after the commit that their bytes are gone from the file and its log.
@@ -129,6 +134,7 @@ class Change:
         if self.holds(person_id):
             self._remove_rows(person_id, erase=erase)
             self.unknown.drop_ids_of(person_id, erase=erase)
+            self.documents.remove_of(person_id, erase=erase)
 
     def _remove_rows(self, person_id: str, *, erase: bool) -> None:
         entry = self._entry(person_id)
@@ -213,17 +219,52 @@ class Change:
         new = [key_id for key_id, tag in other if self.add_opt_out_tag(key_id, tag)]
         return sum(not key_id.startswith(FORGOTTEN_KEY) for key_id in new)
 
+    def document(self, kind: str, id_: str) -> Document | None:
+        """Return a document as this change left it, or None."""
+        return self.documents.read(kind, id_)
+
+    def put_document(self, document: Document) -> None:
+        """Write a document, new (version 1) or changed (one more than the version stored).
+
+        Raises:
+            CompatibilityError: document_changed when another version is stored than the one before this.
+            InputError: person_missing when it is of a person who does not exist; document_invalid, document_too_large.
+        """
+        if document.person_id is not None and not self.holds(document.person_id):
+            raise InputError(
+                "person_missing",
+                f"The {document.kind} {document.id} belongs to a person who is not enrolled; nothing was stored.",
+            )
+        self.documents.put(document)
+
+    def delete_document(self, kind: str, id_: str, *, erase: bool = False) -> bool:
+        """Delete a document; returns whether there was one.
+
+        Args:
+            erase: prove after the commit that its bytes are gone.
+        """
+        return self.documents.delete(kind, id_, erase=erase)
+
+    def count(self, counter: str, window_s: float, limit: int, at: datetime) -> Counted:
+        """Count one more in the window of `window_s` seconds that runs at `at`; see `voxid.gallery.counters`."""
+        return self.documents.count(counter, window_s, limit, at)
+
     def write(self) -> State:
         """Write the next state into the transaction and return it; the same state when nothing changed."""
         self._flush()
         state = self._roster.state
-        if not (self._entries or self._opt_out_keys or self._opt_outs or self.unknown.changed):
+        documents = self.documents
+        people_changed = bool(self._entries or self._opt_out_keys or self._opt_outs or self.unknown.changed)
+        if not people_changed and not documents.changed:
             return state
         following = State(
-            generation=state.generation + 1,
+            generation=state.generation + people_changed,
             n_elements=state.n_elements + self._count_delta,
             erasure_unfinished=bool(self.traces) or state.erasure_unfinished,
             total=(state.total + self._sum_delta) % (1 << 256),
+            documents=state.documents.changed(documents.count_delta, documents.sum_delta)
+            if documents.changed
+            else state.documents,
         )
         following.write(self._connection, self._keyring)
         return following

@@ -3,7 +3,8 @@
     master key (32 random bytes, a file of mode 0600 or the environment; never inside the store)
       ├── wrapping key    AES-256-GCM, wraps one random data key per person
       ├── lookup key      keyed hash of a name, so that a person is found without a name in the clear
-      └── integrity key   keyed hash over each person's set of rows, and over the set of people
+      ├── integrity key   keyed hash over each person's set of rows, and over the set of people
+      └── document key    AES-256-GCM, seals the documents that are nobody's
 
 Trust rules, in the order they are applied:
 1. No key, no work: an existing gallery without its key is an error, never the reason to make a new key.
@@ -45,6 +46,7 @@ __all__ = [
     "MasterKey",
     "bound_to",
     "create_key_file",
+    "derived_key",
     "find_master_key",
     "open_sealed",
     "read_key_file",
@@ -92,6 +94,7 @@ class Keyring:
         self._wrapping = AESGCM(_derived(master.secret, store_id, b"wrapping"))
         self._lookup_key = _derived(master.secret, store_id, b"lookup")
         self._integrity_key = _derived(master.secret, store_id, b"integrity")
+        self.documents = AESGCM(_derived(master.secret, store_id, b"documents"))
 
     @staticmethod
     def check_value(master: MasterKey) -> bytes:
@@ -114,6 +117,11 @@ class Keyring:
     def unwrap(self, wrapped: bytes, associated: bytes) -> bytes | None:
         """Return the data key, or None when the wrapped bytes or their place were changed."""
         return open_sealed(self._wrapping, wrapped, associated)
+
+
+def derived_key(key: bytes, use: bytes) -> bytes:
+    """Return the key (32 bytes) for one use of a person's or another random key."""
+    return _derived(key, b"", use)
 
 
 def opt_out_tag(opt_out_key: bytes, lookup_name: str) -> bytes:

@@ -3,7 +3,8 @@
 Each person, unknown person, former id, opt-out key and opt-out contributes one keyed hash; their sum modulo 2^256,
 their number and the generation (counting up with every change) stand in one meta row under a keyed tag. So a person
 removed, added or put back from an older state behind our back is noticed when the list is read, and a change costs
-one hash.
+one hash. Documents have a number and a sum of their own in that row; they change without a new generation, because
+the list of people stays as it is.
 
 Not covered: the whole file replaced by an older copy of itself while no process has it open.
 
@@ -15,17 +16,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
 from voxid.errors import StoreError
-from voxid.gallery.database import damaged
+from voxid.gallery.database import Named, damaged
 from voxid.gallery.keys import Keyring, bound_to, opt_out_tag, same
 from voxid.gallery.tables import known_as, meta, opt_out_keys, opt_outs, people, unknown_people
 
 __all__ = [
+    "DocumentState",
     "Entry",
     "Roster",
     "State",
@@ -37,7 +38,9 @@ __all__ = [
 ]
 
 _MODULUS: Final = 1 << 256
-_STATE: Final = struct.Struct(">QQB32s")  # generation, number of elements, erasure unfinished, sum
+# Generation, number of elements, erasure unfinished, sum; then changes, number and sum of documents, since format 3.
+_STATE: Final = struct.Struct(">QQB32sQQ32s")
+_OLDER_STATE: Final = struct.Struct(">QQB32s")
 _STATE_KEY: Final = "state"
 _READ_STATE: Final = sa.select(meta.c.value).where(meta.c.key == _STATE_KEY)
 
@@ -51,11 +54,30 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DocumentState:
+    """What the guarded meta row says of documents.
+
+    Args:
+        changes: how many changes there were.
+        n_elements: documents + people's keys for them.
+        total: sum of the elements modulo 2^256.
+    """
+
+    changes: int = 0
+    n_elements: int = 0
+    total: int = 0
+
+    def changed(self, n_more: int, sum_more: int) -> DocumentState:
+        """Return the state after one more change."""
+        return DocumentState(self.changes + 1, self.n_elements + n_more, (self.total + sum_more) % _MODULUS)
+
+
+@dataclass(frozen=True)
 class State:
     """The guarded meta row.
 
     Args:
-        generation: 1 for an empty new gallery, one more after every change.
+        generation: 1 for an empty new gallery, one more after every change of the list of people.
         n_elements: people + unknown people + their former ids + opt-out keys + opt-outs.
         erasure_unfinished: rows were deleted, but their bytes not yet proved gone.
         total: sum of the elements modulo 2^256.
@@ -65,6 +87,7 @@ class State:
     n_elements: int = 0
     erasure_unfinished: bool = False
     total: int = 0
+    documents: DocumentState = DocumentState()
 
     def to_bytes(self, keyring: Keyring) -> bytes:
         """Return the row's value, tag last."""
@@ -73,24 +96,48 @@ class State:
             self.n_elements,
             self.erasure_unfinished,
             (self.total % _MODULUS).to_bytes(32, "big"),
+            self.documents.changes,
+            self.documents.n_elements,
+            self.documents.total.to_bytes(32, "big"),
         )
         return body + keyring.integrity_tag(b"state", body)
 
     @classmethod
-    def read(cls, connection: sa.Connection, keyring: Keyring, path: Path) -> State:
+    def read(cls, connection: sa.Connection, keyring: Keyring, where: Named, *, older: bool = False) -> State:
         """Return the state as stored now.
+
+        Args:
+            older: as formats 1 and 2 stored it.
 
         Raises:
             StoreError: store_damaged when the row is missing or its tag is wrong.
         """
         value = connection.execute(_READ_STATE).scalar()
-        if value is None or len(value) != _STATE.size + 32:
-            raise damaged(path, "its state record is missing")
-        body, tag = value[: _STATE.size], value[_STATE.size :]
+        form = _OLDER_STATE if older else _STATE
+        if value is None or len(value) != form.size + 32:
+            raise damaged(where, "its state record is missing")
+        body, tag = value[: form.size], value[form.size :]
         if not same(tag, keyring.integrity_tag(b"state", body)):
-            raise damaged(path, "its state record fails its integrity check")
-        generation, n_elements, unfinished, total = _STATE.unpack(body)
-        return cls(generation, n_elements, bool(unfinished), int.from_bytes(total, "big"))
+            raise damaged(where, "its state record fails its integrity check")
+        generation, n_elements, unfinished, total, *rest = form.unpack(body)
+        documents = (
+            DocumentState(rest[0], rest[1], int.from_bytes(rest[2], "big")) if rest else DocumentState()
+        )
+        return cls(generation, n_elements, bool(unfinished), int.from_bytes(total, "big"), documents)
+
+    def check_follows(self, seen: State, where: Named) -> None:
+        """Refuse a state from before one that was seen.
+
+        Raises:
+            StoreError: store_rolled_back.
+        """
+        now, before = self.generation + self.documents.changes, seen.generation + seen.documents.changes
+        if self.generation < seen.generation or self.documents.changes < seen.documents.changes:
+            raise StoreError(
+                "store_rolled_back",
+                f"{where.name} was replaced by an older copy while in use (change {before} was seen, "
+                f"now {now}); close it and open it again if that was meant.",
+            )
 
     def write(self, connection: sa.Connection, keyring: Keyring) -> None:
         """Replace the stored state."""
@@ -126,7 +173,7 @@ class Roster:
 
     @classmethod
     def read(
-        cls, connection: sa.Connection, keyring: Keyring, path: Path, known: Roster | None = None
+        cls, connection: sa.Connection, keyring: Keyring, where: Named, known: Roster | None = None
     ) -> Roster:
         """Return the list as stored now, checked against the guarded state.
 
@@ -136,19 +183,15 @@ class Roster:
         Raises:
             StoreError: store_damaged; store_rolled_back when the gallery is older than `known`.
         """
-        state = State.read(connection, keyring, path)
-        if known is not None and state.generation < known.state.generation:
-            raise StoreError(
-                "store_rolled_back",
-                f"{path.name} was replaced by an older copy while in use (change {known.state.generation} was seen, "
-                f"now {state.generation}); close it and open it again if that was meant.",
-            )
+        state = State.read(connection, keyring, where)
+        if known is not None:
+            state.check_follows(known.state, where)
         roster = cls(state)
-        elements = list(roster._read_opt_outs(connection, keyring, path))
+        elements = list(roster._read_opt_outs(connection, keyring, where))
         elements += roster._read_unknown(connection, keyring)
         elements += roster._read_people(connection, keyring, {} if known is None else known.entries)
         if len(elements) != state.n_elements or sum(elements) % _MODULUS != state.total:
-            raise damaged(path, "its list of people and opt-outs does not match its integrity tag")
+            raise damaged(where, "its list of people and opt-outs does not match its integrity tag")
         return roster
 
     def opted_out(self, lookup_name: str) -> bool:
@@ -178,11 +221,11 @@ class Roster:
             self.known_as[id_] = holder
             yield known_as_element(keyring, id_, holder)
 
-    def _read_opt_outs(self, connection: sa.Connection, keyring: Keyring, path: Path) -> Iterator[int]:
+    def _read_opt_outs(self, connection: sa.Connection, keyring: Keyring, where: Named) -> Iterator[int]:
         for key_id, wrapped in connection.execute(sa.select(opt_out_keys.c.id, opt_out_keys.c.wrapped_key)):
             key = keyring.unwrap(wrapped, bound_to("opt-out-key", key_id))
             if key is None:
-                raise damaged(path, f"the opt-out key {key_id} does not open")
+                raise damaged(where, f"the opt-out key {key_id} does not open")
             self.opt_out_keys[key_id] = key
             yield opt_out_key_element(keyring, key_id, wrapped)
         for key_id, tag in connection.execute(sa.select(opt_outs.c.key_id, opt_outs.c.tag)):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from voxid.backend import Quality
 from voxid.errors import InputError, StoreError
 from voxid.gallery.consent import ConsentRecord
-from voxid.gallery.database import damaged
+from voxid.gallery.database import Named, damaged
 from voxid.gallery.keys import Keyring, bound_to, fingerprint, new_data_key, open_sealed, same, seal
 from voxid.gallery.names import lookup_form
 from voxid.gallery.packing import (
@@ -107,7 +106,7 @@ class PersonRows:
             parts += [b"consent", str(version).encode(), fingerprint(sealed)]
         return keyring.integrity_tag(*parts)
 
-    def opened(self, keyring: Keyring, path: Path) -> PersonRecord:
+    def opened(self, keyring: Keyring, where: Named) -> PersonRecord:
         """Return the person.
 
         Raises:
@@ -116,25 +115,25 @@ class PersonRows:
         whole = same(self.computed_seal(keyring), self.seal)
         data_key = keyring.unwrap(self.wrapped_key, bound_to("data-key", self.tenant, self.id))
         if data_key is None:
-            raise damaged(path, f"the key of the person with id {self.id} does not open")
+            raise damaged(where, f"the key of the person with id {self.id} does not open")
         aead = AESGCM(data_key)
         plain = open_sealed(aead, self.sealed, bound_to("person", self.tenant, self.id))
         if plain is None:
-            raise damaged(path, f"the name of the person with id {self.id} does not open")
+            raise damaged(where, f"the name of the person with id {self.id} does not open")
         try:
             name, created_at, speech = person_from(plain)
             prints = tuple(
-                self._voiceprint(aead, row, speech.get(row[0]), name, path) for row in self.voiceprints
+                self._voiceprint(aead, row, speech.get(row[0]), name, where) for row in self.voiceprints
             )
-            history = tuple(self._consent(aead, *row, name, path) for row in sorted(self.consents))
+            history = tuple(self._consent(aead, *row, name, where) for row in sorted(self.consents))
         except (InputError, ValueError, KeyError, TypeError, struct.error) as error:
-            raise damaged(path, f"the person with id {self.id} was stored wrongly ({error})") from error
+            raise damaged(where, f"the person with id {self.id} was stored wrongly ({error})") from error
         if not whole:
-            raise damaged(path, f"rows of {name!r} are missing, added, or from an older state")
+            raise damaged(where, f"rows of {name!r} are missing, added, or from an older state")
         prints = tuple(sorted(prints, key=lambda print_: (print_.info.created_at, print_.info.id)))
         return PersonRecord(self.id, name, created_at, prints, history)
 
-    def glimpsed(self, keyring: Keyring, path: Path, bundle_id: str, *, speech: bool) -> Glimpse:
+    def glimpsed(self, keyring: Keyring, where: Named, bundle_id: str, *, speech: bool) -> Glimpse:
         """Return what searching needs, several times faster than `opened`.
 
         Args:
@@ -145,7 +144,7 @@ class PersonRows:
         """
         data_key = keyring.unwrap(self.wrapped_key, bound_to("data-key", self.tenant, self.id))
         if data_key is None or not same(self.computed_seal(keyring), self.seal):
-            raise self._damage(keyring, path)
+            raise self._damage(keyring, where)
         aead = AESGCM(data_key)
         embeddings = []
         rows = sorted(row for row in self.voiceprints if row[1] == bundle_id)
@@ -158,13 +157,13 @@ class PersonRows:
             last = open_sealed(aead, sealed, bound_to("consent", self.tenant, self.id, str(version)))
         whole = [plain for plain in embeddings if plain is not None and len(plain) >= VOICEPRINT_HEAD.size]
         if last is None or len(whole) != len(embeddings):
-            raise self._damage(keyring, path)
+            raise self._damage(keyring, where)
         consent = json.loads(last).get("consent") or {"purposes": [], "expires_at": None}
         qualities: list[Quality] = []
         if speech:
             person = open_sealed(aead, self.sealed, bound_to("person", self.tenant, self.id))
             if person is None:
-                raise self._damage(keyring, path)
+                raise self._damage(keyring, where)
             known = person_from(person)[2]
             seconds = [VOICEPRINT_HEAD.unpack_from(plain)[2] for plain in whole]
             qualities = [
@@ -180,12 +179,12 @@ class PersonRows:
             qualities,
         )
 
-    def _damage(self, keyring: Keyring, path: Path) -> StoreError:
+    def _damage(self, keyring: Keyring, where: Named) -> StoreError:
         try:
-            self.opened(keyring, path)
+            self.opened(keyring, where)
         except StoreError as error:
             return error
-        return damaged(path, f"the person with id {self.id} was stored wrongly")
+        return damaged(where, f"the person with id {self.id} was stored wrongly")
 
     def traces(self) -> list[bytes]:
         """Return head and tail of every sealed row: what must not be found in the file after an erasure."""
@@ -196,16 +195,16 @@ class PersonRows:
         return [part for part in parts if len(set(part)) > 8]
 
     def _voiceprint(
-        self, aead: AESGCM, row: tuple[str, str, bytes], speech: Speech | None, name: str, path: Path
+        self, aead: AESGCM, row: tuple[str, str, bytes], speech: Speech | None, name: str, where: Named
     ) -> Voiceprint:
         id_, bundle_id, sealed = row
         plain = open_sealed(aead, sealed, bound_to("voiceprint", self.tenant, self.id, bundle_id, id_))
         if plain is None:
-            raise damaged(path, f"the voiceprint {id_} of {name!r} does not open")
+            raise damaged(where, f"the voiceprint {id_} of {name!r} does not open")
         return voiceprint_from(plain, id_, bundle_id, speech)
 
-    def _consent(self, aead: AESGCM, version: int, sealed: bytes, name: str, path: Path) -> ConsentRecord:
+    def _consent(self, aead: AESGCM, version: int, sealed: bytes, name: str, where: Named) -> ConsentRecord:
         plain = open_sealed(aead, sealed, bound_to("consent", self.tenant, self.id, str(version)))
         if plain is None:
-            raise damaged(path, f"version {version} of the consent of {name!r} does not open")
+            raise damaged(where, f"version {version} of the consent of {name!r} does not open")
         return ConsentRecord.from_dict(json.loads(plain))

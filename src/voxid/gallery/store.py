@@ -15,21 +15,23 @@ changes by the generation. A `Store` does not survive `fork`: open it in the chi
 
 from __future__ import annotations
 
-import hashlib
-import struct
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import sqlalchemy as sa
 
-from voxid.errors import CompatibilityError, ConfigError, StoreError
+from voxid.errors import ConfigError, StoreError
+from voxid.gallery import counters
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
+from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_elements
+from voxid.gallery.documents import Counted, Document
+from voxid.gallery.formats import FORMAT_VERSION, new_meta, read_meta, upgrade
 from voxid.gallery.keys import (
     KEY_FILE_SUFFIX,
     Keyring,
@@ -42,17 +44,13 @@ from voxid.gallery.names import lookup_form
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import Roster, State
 from voxid.gallery.rows import TENANT, Glimpse, PersonRows
-from voxid.gallery.tables import consents, meta, people, unknown_people, voiceprints
+from voxid.gallery.sqlite import SqliteDatabase
+from voxid.gallery.tables import consents, documents, people, unknown_people, voiceprints
 from voxid.gallery.unknown import UnknownRecord
 from voxid.gallery.unknown_rows import UnknownRow
 
 __all__ = ["FORMAT_VERSION", "Store", "StoreReport"]
 
-FORMAT_VERSION: Final = 2
-"""1: people, opt-outs. 2, opened from 1 by itself: unknown people and the ids they had."""
-
-_OLDEST_FORMAT: Final = 1
-_FORMAT: Final = struct.Struct(">I8s")  # version, first bytes of the SHA-256 of the version
 _READ_AT_ONCE: Final = 400  # people per query; SQLite allows 32,766 parameters
 
 # Built once: composing a statement costs SQLAlchemy more time than SQLite takes to answer it.
@@ -70,6 +68,7 @@ class StoreReport:
     voiceprints: int
     opt_outs: int
     unknown: int = 0
+    documents: int = 0
 
 
 class Store:
@@ -92,6 +91,7 @@ class Store:
         self._lock = threading.RLock()
         with database.reading() as connection:
             self._roster = Roster.read(connection, keyring, self.path)
+            self._check_documents(connection)
         if self._roster.state.erasure_unfinished:
             self._finish_erasure([], rewrite=True)
 
@@ -113,9 +113,9 @@ class Store:
         """
         if not path.exists() and create:
             _create(path, find_master_key(key, path, environ))
-        database = Database(path)
+        database: Database = SqliteDatabase(path)
         try:
-            values = _read_meta(database)
+            values = read_meta(database)
             master = find_master_key(key, path, environ)
             if master is None:
                 raise ConfigError(
@@ -129,10 +129,9 @@ class Store:
                     "key_wrong",
                     f"The key from {master.origin} is not the key of {path.name}; give the key that was made with it.",
                 )
-            if values["format"] != _format_row(FORMAT_VERSION):
-                database.bring_to_format_2([("format", _format_row(FORMAT_VERSION))], values["format"])
-            database.check_tables()
-            return cls(database, Keyring(master, values["store_id"]))
+            keyring = Keyring(master, values["store_id"])
+            upgrade(database, keyring, values["format"])
+            return cls(database, keyring)
         except BaseException:
             database.close()
             raise
@@ -218,6 +217,50 @@ class Store:
                     raise damaged(self.path, f"the row of {id_} is missing or was replaced")
             return [rows[id_].opened(self._keyring, self.path) for id_ in sorted(self._roster.unknown)]
 
+    def document(self, kind: str, id_: str) -> Document | None:
+        """Return a document, or None when there is none of that kind and id.
+
+        Raises:
+            StoreError: store_damaged, naming it.
+        """
+        found = self._documents((documents.c.kind == kind) & (documents.c.id == id_), 1)
+        return found[0] if found else None
+
+    def documents(
+        self,
+        kind: str,
+        *,
+        state: str | None = None,
+        person_id: str | None = None,
+        due_before: datetime | None = None,
+        after_id: str | None = None,
+        limit: int = 100,
+    ) -> list[Document]:
+        """Return the documents of a kind that fit all that is asked, ordered by id.
+
+        Args:
+            after_id: only those whose id sorts after this one: the last of the page before.
+            limit: how many at most.
+
+        Raises:
+            StoreError: store_damaged, naming the first that does not open.
+        """
+        fits = documents.c.kind == kind
+        if state is not None:
+            fits &= documents.c.state == state
+        if person_id is not None:
+            fits &= documents.c.person_id == person_id
+        if due_before is not None:
+            fits &= documents.c.due_at_us < round(due_before.timestamp() * 1e6)
+        if after_id is not None:
+            fits &= documents.c.id > after_id
+        return self._documents(fits, limit)
+
+    def counted(self, counter: str, window_s: float, limit: int, at: datetime) -> Counted:
+        """Return how often something was counted in the window that runs at `at`, without counting."""
+        with self._database.reading() as connection:
+            return counters.counted(connection, self._keyring, counter, window_s, limit, at)
+
     @contextmanager
     def changing(self) -> Iterator[Change]:
         """Hand out the one change in progress; committed at the end, undone as a whole on any exception.
@@ -257,12 +300,37 @@ class Store:
                     self.path, f"it holds {n_rows - n_voiceprints} voiceprints that belong to nobody"
                 )
             n_names = sum(not key_id.startswith(FORGOTTEN_KEY) for key_id, _ in self._roster.opt_outs)
-            return StoreReport(len(records), n_voiceprints, n_names, len(self.read_unknown()))
+            n_documents = self._check_every_document()
+            return StoreReport(len(records), n_voiceprints, n_names, len(self.read_unknown()), n_documents)
 
     def _refresh(self, connection: sa.Connection) -> None:
         state = State.read(connection, self._keyring, self.path)
         if state.generation != self._roster.state.generation:
             self._roster = Roster.read(connection, self._keyring, self.path, known=self._roster)
+        else:
+            state.check_follows(self._roster.state, self.path)
+            self._roster.state = state
+
+    def _documents(self, fits: sa.ColumnElement[bool], limit: int) -> list[Document]:
+        query = sa.select(documents).where(fits).order_by(documents.c.id).limit(limit)
+        with self._database.reading() as connection:
+            rows = [DocumentRow(*row) for row in connection.execute(query)]
+            keys = DocumentKeys(connection, self._keyring, self.path)
+            return [row.opened(keys, self._keyring, self.path) for row in rows]
+
+    def _check_documents(self, connection: sa.Connection) -> None:
+        elements = list(document_elements(connection, self._keyring))
+        guarded = self._roster.state.documents
+        if len(elements) != guarded.n_elements or sum(elements) % (1 << 256) != guarded.total:
+            raise damaged(self.path, "its list of documents does not match its integrity tag")
+
+    def _check_every_document(self) -> int:
+        with self._database.reading() as connection:
+            self._refresh(connection)
+            self._check_documents(connection)
+            keys = DocumentKeys(connection, self._keyring, self.path)
+            rows = [DocumentRow(*row) for row in connection.execute(sa.select(documents))]
+            return len([row.opened(keys, self._keyring, self.path) for row in rows])
 
     def _rows_of_many(self, person_ids: Iterable[str]) -> Iterator[PersonRows]:
         with self._lock, self._database.reading() as connection:
@@ -302,52 +370,4 @@ class Store:
 def _create(path: Path, master: MasterKey | None) -> None:
     # The key is on disk before the gallery is: a gallery without its key would be lost.
     master = master or create_key_file(path.with_name(path.name + KEY_FILE_SUFFIX))
-    store_id = uuid4().bytes
-    keyring = Keyring(master, store_id)
-    key_check = Keyring.check_value(master)
-    identity = hashlib.sha256(store_id + key_check).digest()[:8]
-    Database.create(
-        path,
-        [
-            ("format", _format_row(FORMAT_VERSION)),
-            ("store_id", store_id),
-            ("key_check", key_check),
-            ("identity_sum", identity),
-            State().row(keyring),
-        ],
-    )
-
-
-def _format_row(version: int) -> bytes:
-    return _FORMAT.pack(version, hashlib.sha256(version.to_bytes(4, "big")).digest()[:8])
-
-
-def _read_meta(database: Database) -> dict[str, bytes]:
-    """Return the meta rows, after their format was found to be ours.
-
-    Raises:
-        CompatibilityError: store_format_newer, store_format_older. StoreError: store_damaged.
-    """
-    name = database.path.name
-    with database.reading() as connection:
-        values = {row.key: row.value for row in connection.execute(sa.select(meta))}
-    form = values.get("format", b"")
-    if len(form) != _FORMAT.size or hashlib.sha256(form[:4]).digest()[:8] != form[4:]:
-        raise damaged(database.path, "its format record cannot be read")
-    version = int.from_bytes(form[:4], "big")
-    if version > FORMAT_VERSION:
-        raise CompatibilityError(
-            "store_format_newer",
-            f"{name} is a gallery of format {version}; this voxid reads format {FORMAT_VERSION}: upgrade voxid.",
-        )
-    if version < _OLDEST_FORMAT:
-        raise CompatibilityError(
-            "store_format_older",
-            f"{name} is a gallery of format {version}; this voxid reads format {FORMAT_VERSION}: open it with the "
-            "voxid that wrote it, export it, and import the export here.",
-        )
-    # A damaged key check must not be reported as a wrong key, so the two are told apart by a plain checksum.
-    store_id, key_check = values.get("store_id", b""), values.get("key_check", b"")
-    if hashlib.sha256(store_id + key_check).digest()[:8] != values.get("identity_sum", b""):
-        raise damaged(database.path, "its key check record cannot be read")
-    return values
+    SqliteDatabase.create(path, new_meta(master))

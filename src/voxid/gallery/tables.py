@@ -10,12 +10,16 @@ from voxid.errors import StoreError
 
 __all__ = [
     "SINCE_FORMAT_2",
+    "SINCE_FORMAT_3",
     "consents",
+    "counters",
+    "documents",
     "known_as",
     "meta",
     "opt_out_keys",
     "opt_outs",
     "people",
+    "person_keys",
     "schema",
     "unknown_people",
     "voiceprints",
@@ -114,4 +118,33 @@ known_as = sa.Table(
     sa.Column("id", _Text, primary_key=True),
     sa.Column("holder", _Text, nullable=False, index=True),
 )
+# A key beside the one of the voiceprints, for what else is kept of a person; see `document_rows`.
+person_keys = sa.Table(
+    "person_key",
+    schema,
+    sa.Column("person_id", _Text, primary_key=True),
+    sa.Column("wrapped_key", _Bytes, nullable=False),
+)
+documents = sa.Table(
+    "document",
+    schema,
+    sa.Column("kind", _Text, primary_key=True),
+    sa.Column("id", _Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("state", _Text, nullable=False),
+    sa.Column("person_id", _Text, nullable=False, index=True),
+    sa.Column("due_at_us", sa.BigInteger),
+    sa.Column("sealed", _Bytes, nullable=False),
+    sa.Column("seal", _Bytes, nullable=False),
+    sa.Index("ix_document_state", "kind", "state", "id"),
+    sa.Index("ix_document_due", "kind", "due_at_us"),
+)
+counters = sa.Table(
+    "counter",
+    schema,
+    sa.Column("tag", _Bytes, primary_key=True),
+    sa.Column("ends_at_us", sa.BigInteger, nullable=False, index=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
 SINCE_FORMAT_2: Final = ("unknown_person", "known_as")
+SINCE_FORMAT_3: Final = ("person_key", "document", "counter")

@@ -6,13 +6,12 @@ import json
 import struct
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from voxid.errors import InputError, PolicyError
-from voxid.gallery.database import damaged
+from voxid.gallery.database import Named, damaged
 from voxid.gallery.keys import Keyring, bound_to, fingerprint, new_data_key, open_sealed, same, seal
 from voxid.gallery.packing import Speech, json_bytes, voiceprint_bytes, voiceprint_from
 from voxid.gallery.records import Voiceprint
@@ -39,7 +38,7 @@ class UnknownRow:
         sealed = seal(AESGCM(data_key), unknown_to_bytes(record), bound_to("unknown", TENANT, record.id))
         return cls(record.id, wrapped, sealed, _seal(keyring, record.id, wrapped, sealed))
 
-    def opened(self, keyring: Keyring, path: Path) -> UnknownRecord:
+    def opened(self, keyring: Keyring, where: Named) -> UnknownRecord:
         """Return the unknown person.
 
         Raises:
@@ -50,11 +49,11 @@ class UnknownRow:
         if data_key is not None and same(self.seal, _seal(keyring, self.id, self.wrapped_key, self.sealed)):
             plain = open_sealed(AESGCM(data_key), self.sealed, bound_to("unknown", TENANT, self.id))
         if plain is None:
-            raise damaged(path, f"the row of {self.id} does not open")
+            raise damaged(where, f"the row of {self.id} does not open")
         try:
             return unknown_from_bytes(plain)
         except (ValueError, KeyError, TypeError, struct.error, InputError, PolicyError) as error:
-            raise damaged(path, f"{self.id} was stored wrongly ({error})") from error
+            raise damaged(where, f"{self.id} was stored wrongly ({error})") from error
 
     def traces(self) -> list[bytes]:
         """Return head and tail of what was sealed: what must not be found in the file after an erasure."""

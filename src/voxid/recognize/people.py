@@ -78,6 +78,7 @@ class GalleryOfPeople(OpenGallery):
             kept, gone = change.read(id_of(change, keep)), change.read(id_of(change, other))
             record = merged(kept, gone, self.bundle, self.now(), allow_inconsistent=allow_inconsistent)
             change.unknown.hand_on(gone.id, record.id)
+            change.documents.hand_on(gone.id, record.id)
             change.remove(gone.id)
             change.put(record)
         return record.public()
