@@ -46,6 +46,7 @@ class Page:
 
 PAGES: Final = (
     Page("/console/people", "People", "people.html", "people.js", "people", "People", ("people:read",)),
+    Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Evidence", ("models",)),
 )
 
 
