@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxid.audio import AudioSource
 from voxid.backend import Quality, Sides
 from voxid.bundle import Bundle
 from voxid.decision import Candidate, Decision, Outcome, ThresholdProfile, decide
@@ -20,7 +19,7 @@ from voxid.gallery.records import PersonRecord
 from voxid.gallery.search import PeopleIndex
 from voxid.gallery.store import Store
 from voxid.recognize.enrollment import mismatch_sentence, scores_against
-from voxid.recognize.listening import Heard, hear, too_little_to_compare
+from voxid.recognize.listening import Heard, too_little_to_compare
 from voxid.speech import QualityPolicy
 
 __all__ = ["RESCORED", "Claim", "Search"]
@@ -51,8 +50,8 @@ class Claim:
     name: str
     profile: ThresholdProfile
 
-    def decided(self, source: AudioSource, channel: int | None) -> Decision:
-        """Return the decision; the recording is opened only when the person may be compared.
+    def decided(self, hearing: Callable[[], Heard]) -> Decision:
+        """Return the decision; the recording is heard only when the person may be compared.
 
         Raises:
             InputError: whatever the audio door refuses. StoreError: store_damaged.
@@ -60,7 +59,7 @@ class Claim:
         person = self._standing()
         if isinstance(person, Decision):
             return person
-        heard = hear(source, self.bundle, self.policy, channel)
+        heard = hearing()
         if heard.embedding is None:
             return self._without_score(
                 Outcome(heard.verdict), too_little_to_compare(heard, self.policy), person.name, heard

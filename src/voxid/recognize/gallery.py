@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,14 @@ from voxid.audio import AudioSource
 from voxid.backend import NOT_MEASURED, Quality
 from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE, Candidate, Decision
 from voxid.errors import CompatibilityError
+from voxid.gallery.change import Change
 from voxid.gallery.consent import Consent
 from voxid.gallery.names import clean_name
+from voxid.gallery.records import PersonRecord
 from voxid.recognize.applying import Application
 from voxid.recognize.comparing import Claim, Search
 from voxid.recognize.enrollment import Enrollment
-from voxid.recognize.listening import as_sources, embedding_of, hear
+from voxid.recognize.listening import Heard, Hearing, as_sources, embedding_of, hear
 from voxid.recognize.people import GalleryOfPeople
 from voxid.recognize.unknown import UnknownPeople
 
@@ -40,6 +42,7 @@ class Gallery(GalleryOfPeople):
         channel: int | None = None,
         allow_duplicate: bool = False,
         allow_inconsistent: bool = False,
+        hearing: Hearing | None = None,
     ) -> Enrollment:
         """Store a voiceprint per recording under the name; more for a person already enrolled. All or nothing.
 
@@ -50,6 +53,7 @@ class Gallery(GalleryOfPeople):
             channel: 0-based channel to take; None averages.
             allow_duplicate: enroll although the voice is enrolled under another name.
             allow_inconsistent: enroll although a recording does not sound like the others.
+            hearing: how a recording is heard; None: as `voxid.recognize.listening.hear` does.
 
         Raises:
             PolicyError: consent_missing, consent_expired, opted_out (all three before a recording is opened),
@@ -69,25 +73,65 @@ class Gallery(GalleryOfPeople):
         )
         listed = as_sources(sources)
         applied.admit(self.stored()[0] if self.path.exists() else None)
-        heard = [hear(source, self.bundle, self.policy, channel) for source in listed]
+        heard = [self._heard(source, channel, hearing) for source in listed]
         if not self.path.exists():
             applied.examine(heard, None)  # what is refused must not bring a gallery into being
         store, index = self.stored()
         return applied.commit(store, index, heard)
 
+    def check_enrollable(self, name: str) -> None:
+        """Refuse what `enroll` would refuse of the person on record before a recording is opened.
+
+        Raises:
+            PolicyError: consent_missing, consent_expired, opted_out. CompatibilityError: model_mismatch,
+                bundle_uncalibrated.
+        """
+        self.bundle.check_calibrated()
+        self._application(name).admit(self.stored()[0])
+
+    def enroll_heard(
+        self,
+        name: str,
+        heard: Sequence[Heard],
+        *,
+        allow_duplicate: bool = False,
+        allow_inconsistent: bool = False,
+        also: Callable[[Change, PersonRecord], None] | None = None,
+    ) -> Enrollment:
+        """Store recordings heard before as `enroll` does, under the consent on record.
+
+        Args:
+            also: what else the same transaction does, told the person as written.
+
+        Raises:
+            As `enroll`.
+        """
+        self.bundle.check_calibrated()
+        store, index = self.stored()
+        return self._application(name, allow_duplicate, allow_inconsistent).commit(store, index, heard, also)
+
     def verify(
-        self, name: str, source: AudioSource, *, profile: str = DEFAULT_PROFILE, channel: int | None = None
+        self,
+        name: str,
+        source: AudioSource,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        channel: int | None = None,
+        hearing: Hearing | None = None,
     ) -> Decision:
         """Return whether the recording is the person it claims to be.
 
         The recording is opened only when the person is enrolled and consents to be verified.
+
+        Args:
+            hearing: how the recording is heard; None: as `voxid.recognize.listening.hear` does.
 
         Raises:
             InputError: profile_unknown, and whatever the audio door refuses. StoreError: store_damaged.
         """
         store, _ = self.stored()
         claim = Claim(store, self.bundle, self.policy, self.now, str(name), self.bundle.profile(profile))
-        return claim.decided(source, channel)
+        return claim.decided(lambda: self._heard(source, channel, hearing))
 
     def identify(
         self,
@@ -96,6 +140,7 @@ class Gallery(GalleryOfPeople):
         top: int = 5,
         profile: str = IDENTIFY_PROFILE,
         channel: int | None = None,
+        hearing: Hearing | None = None,
     ) -> list[Candidate]:
         """Return the people the voice may be, best first; an empty list says unknown.
 
@@ -107,7 +152,7 @@ class Gallery(GalleryOfPeople):
                 and whatever the audio door refuses. CompatibilityError: model_mismatch. StoreError: store_damaged.
         """
         self.bundle.profile(profile)
-        heard = hear(source, self.bundle, self.policy, channel)
+        heard = self._heard(source, channel, hearing)
         embedding = embedding_of(heard, self.policy)
         known = [Quality.of(heard.quality)]
         return self.match(embedding[None], purpose="identify", profile=profile, top=top, qualities=known)[0]
@@ -175,6 +220,19 @@ class Gallery(GalleryOfPeople):
         store, index = self.stored()
         applied.admit(store)
         return applied.commit(store, index, [hear(source, self.bundle, self.policy, None)])
+
+    def _application(
+        self, name: str, allow_duplicate: bool = False, allow_inconsistent: bool = False
+    ) -> Application:
+        """An application that rests on the consent on record."""
+        return Application(
+            self.bundle, self.policy, self.now, clean_name(name), None, allow_duplicate, allow_inconsistent
+        )
+
+    def _heard(self, source: AudioSource, channel: int | None, hearing: Hearing | None) -> Heard:
+        if hearing is not None:
+            return hearing(source, channel)
+        return hear(source, self.bundle, self.policy, channel)
 
     @property
     def unknown(self) -> UnknownPeople:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from voxid.embedding import get_embedder
 from voxid.errors import InputError
 from voxid.speech import QualityPolicy, SpeechQuality, detect_speech, measure_quality
 
-__all__ = ["Heard", "as_sources", "hear", "too_little_to_compare"]
+__all__ = ["Heard", "Hearing", "as_sources", "hear", "hear_waveform", "too_little_to_compare"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,10 @@ class Heard:
     embedding: NDArray[np.float32] | None
 
 
+Hearing: TypeAlias = Callable[[AudioSource, int | None], Heard]
+"""How a recording, one channel of it or all averaged (None), is heard."""
+
+
 def hear(source: AudioSource, bundle: Bundle, policy: QualityPolicy, channel: int | None) -> Heard:
     """Return a recording's speech, judged, and its embedding over the speech only.
 
@@ -46,11 +50,16 @@ def hear(source: AudioSource, bundle: Bundle, policy: QualityPolicy, channel: in
         InputError: whatever the audio door refuses.
     """
     waveform = load(source, channel=channel)
+    return hear_waveform(waveform, _label(source, waveform), bundle, policy)
+
+
+def hear_waveform(waveform: Waveform, label: str, bundle: Bundle, policy: QualityPolicy) -> Heard:
+    """Return a decoded recording's speech, judged, and its embedding over the speech only."""
     regions = detect_speech(waveform)
     quality = measure_quality(waveform, regions)
     verdict = policy.check(quality, for_enroll=False)
     embedding = get_embedder(bundle).embed(waveform, regions) if verdict == "ok" else None
-    return Heard(_label(source, waveform), waveform.sha256, quality, verdict, embedding)
+    return Heard(label, waveform.sha256, quality, verdict, embedding)
 
 
 def too_little_to_compare(heard: Heard, policy: QualityPolicy) -> str:
