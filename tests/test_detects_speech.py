@@ -14,7 +14,7 @@ from voxid import silero
 from voxid.audio import Waveform, load
 from voxid.errors import ConfigError
 from voxid.segments import Segment
-from voxid.silero import speech_probabilities
+from voxid.silero import SpeechStream, speech_probabilities
 from voxid.speech import VadOptions, detect_speech, speech_mask
 from voxid.timeline import Timeline
 
@@ -220,3 +220,24 @@ def test_real_meetings() -> None:
         wrong += int((truth != found).sum())
         total += len(truth)
     assert wrong / total < 0.2
+
+
+def test_a_call_is_heard_as_a_recording_is() -> None:
+    """Whatever the pieces; a short recording gives the very same numbers, a long one the same speech."""
+    silence = np.zeros(20_000, np.float32)
+    samples = np.concatenate([silence, voice(6.0, 1), silence, voice(4.0, 2)])
+    stream = SpeechStream()
+    found = [stream.push(samples[at : at + 1_111]) for at in range(0, len(samples), 1_111)]
+    np.testing.assert_allclose(
+        np.concatenate([*found, stream.finish()]), speech_probabilities(samples), atol=1e-5
+    )
+    long = np.tile(np.concatenate([voice(3.0, 3), silence]), 12)
+    pieces = SpeechStream().push(long)
+    whole = speech_probabilities(long)[: len(pieces)]
+    assert np.mean((pieces > 0.5) == (whole > 0.5)) > 0.99
+
+
+def test_nothing_is_left_over_at_the_end_of_a_chunk() -> None:
+    stream = SpeechStream()
+    assert stream.push(np.zeros(512, np.float32)).shape == (1,)
+    assert stream.finish().shape == (0,)

@@ -236,3 +236,42 @@ def test_another_rate_is_resampled() -> None:
 def test_a_latency_is_halves_of_seconds(latency_s: float) -> None:
     with pytest.raises(InputError, match="expected 0.5 to 5 s in halves"):
         LiveOptions(latency_s=latency_s)
+
+
+def test_a_longer_hop_tells_the_same_call(meeting: tuple[Waveform, Timeline]) -> None:
+    """Every two seconds, at a latency of two: a quarter of the networks' runs, and still right."""
+    waveform, truth = meeting
+    options = LiveOptions(latency_s=2.0, hop_s=2.0)
+    done = follow(
+        LiveSession(OracleSegmenter(waveform.samples, truth), options=options), waveform.samples, 8_000
+    )
+    assert der(truth, done.told) < 0.15
+    assert der(truth, done.final) < 0.03
+    assert {round(event.at_s % 2.0, 1) for event in done.events} <= {0.0, 2.0}
+
+
+@pytest.mark.parametrize(("hop_s", "latency_s"), [(0.4, 1.0), (2.5, 5.0), (1.0, 0.5)])
+def test_a_hop_is_halves_of_seconds_within_the_latency(hop_s: float, latency_s: float) -> None:
+    with pytest.raises(
+        InputError, match="expected 0.5 to 2 s in halves, and not more than the latency"
+    ) as caught:
+        LiveOptions(latency_s=latency_s, hop_s=hop_s)
+    assert caught.value.code == "hop_invalid"
+
+
+class Counting(Deaf):
+    """A segmenter that counts how often it is asked."""
+
+    asked = 0
+
+    def activity(self, features: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        return super().activity(features)
+
+
+def test_the_network_is_not_asked_about_silence() -> None:
+    segmenter = Counting()
+    session = LiveSession(segmenter)
+    session.feed(np.zeros(20 * SAMPLE_RATE_HZ, np.float32))
+    session.close()
+    assert segmenter.asked == 0

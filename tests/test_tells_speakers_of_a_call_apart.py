@@ -30,7 +30,7 @@ def hearing(*voices: tuple[int, float], spread: float = 0.3, at: int = 0, fresh_
     for column, clean_s in enumerate(seconds.tolist()):
         probability[500 - round(50 * clean_s) :, column] = 1.0
     fresh = np.minimum(seconds, fresh_s).astype(np.float32)
-    return Hearing(at, probability, np.arange(len(who)), unit, unit, seconds, seconds, fresh)
+    return Hearing(at, probability, np.arange(len(who)), unit, unit, seconds, seconds, fresh, 0.5)
 
 
 def nobody_told(speakers: Speakers, heard: Hearing) -> np.ndarray:
@@ -169,13 +169,13 @@ def test_the_last_pass_keeps_numbers() -> None:
 
 def test_memory_is_bounded() -> None:
     """An hour of call leaves ten seconds of samples, and no more chunks than are to be kept."""
-    window = RollingWindow(1_000)
+    window = RollingWindow(1_000, 0.5)
     block = (0.01 * RNG.standard_normal(16_000)).astype(np.float32)
     for _ in range(40):
         for one in window.push(block):
             assert len(one.features) == 1_000
             assert len(one.samples) <= 160 * 1_000 + 240
-    recall = Recall(1_000, keep_s=60.0)
+    recall = Recall(1_000, keep_s=60.0, step_frames=50)
     for chunk in range(100):
         recall.keep(hearing((0, 4.0), at=250 * chunk))
     assert len(recall._kept) == 12

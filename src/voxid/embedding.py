@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -30,30 +31,47 @@ _PIECE_FRAMES = 3_000
 _CONTEXT_FRAMES = 200
 
 
+class GraphRuns(Protocol):
+    """What runs a graph: an ONNX session, or something that stands in front of one."""
+
+    def run(self, wanted: Sequence[str] | None, inputs: dict[str, NDArray[np.float32]]) -> list[Any]:
+        """Return the outputs named, or all."""
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Return what the graph takes."""
+
+
 class Embedder:
     """One ONNX session for one bundle; safe to share between threads.
 
     Args:
         bundle: what to run.
         threads: intra-op threads; None takes the machine's cores, at most 4.
+        through: puts something in front of the session, such as what joins runs of several threads.
 
     Raises:
         CompatibilityError: ``bundle_invalid`` for a graph that does not load, ``front_end_invalid`` for a card that
             asks for features this version does not make.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int | None = None,
+        through: Callable[[GraphRuns], GraphRuns] | None = None,
+    ) -> None:
         self.front_end = FrontEnd.from_card(bundle.card["input"])
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(bundle.graph, options, providers=_providers())
+            session: GraphRuns = ort.InferenceSession(bundle.graph, options, providers=_providers())
         except Exception as error:  # onnxruntime raises its own unrelated classes
             raise CompatibilityError(
                 "bundle_invalid", f"the graph of bundle {bundle.id} does not load: {error}"
             ) from error
+        self._session = session if through is None else through(session)
         self.bundle = bundle
         self.dim = bundle.dim
 
@@ -84,13 +102,20 @@ class Embedder:
         kept = self.front_end.align(with_margin(speech)[None], x)[0] > 0
         return np.asarray(self._embed_voices([self.front_end.select(x, kept)])[0])
 
-    def embed_masks(self, samples: NDArray[np.float32], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed_masks(
+        self,
+        samples: NDArray[np.float32],
+        masks: NDArray[np.float32],
+        fbank: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Return one embedding per mask, from one pass of a ``masks`` graph or one run per mask of a ``plain`` one.
 
         Args:
             samples: (N,) float32 of a chunk, 16 kHz.
             masks: (K, T) in [0, 1] over the ``frame_count(N)`` frames of 10 ms; K voices or windows. A plain graph
                 is given the frames above 0.5.
+            fbank: (T, 80) what :func:`voxid.features.fbank` gives of the samples, where somebody has it already; a
+                bundle that hears other features makes its own.
 
         Returns:
             (K, D) float32 of unit length.
@@ -99,7 +124,7 @@ class Embedder:
             InputError: ``mask_shape`` when shapes disagree, ``mask_empty`` when a mask holds less than 0.2 s;
                 ``embedding_not_finite``, ``graph_failed`` when the graph cannot take this audio.
         """
-        x = self.front_end.features_of(samples)
+        x = fbank if fbank is not None and self.front_end.is_kaldi else self.front_end.features_of(samples)
         masks = self._checked(masks, frame_count(samples.size), x)
         if self.front_end.layout == "masks":
             return self._pool_masks(x, masks)
@@ -280,3 +305,14 @@ def get_embedder(bundle: Bundle, threads: int | None = None) -> Embedder:
     if key not in _SESSIONS:
         _SESSIONS[key] = Embedder(bundle, threads)
     return _SESSIONS[key]
+
+
+def put_embedder(embedder: Embedder, threads: int | None = None) -> None:
+    """Make this the process's embedder for its bundle: what :func:`get_embedder` returns from now on."""
+    _SESSIONS[embedder.bundle.id, threads] = embedder
+
+
+def drop_embedder(embedder: Embedder) -> None:
+    """Forget an embedder; the next one asked for is made anew."""
+    for key in [key for key, one in _SESSIONS.items() if one is embedder]:
+        del _SESSIONS[key]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.errors import CompatibilityError
-from voxid.features import INT16_SCALE, fbank
+from voxid.features import INT16_SCALE, N_MELS, fbank
 from voxid.spectrogram import speechbrain_fbank, tf_melbanks, torchaudio_melspec
 
 Floats = NDArray[np.float32]
@@ -130,6 +130,11 @@ class FrontEnd:
     def to_card(self) -> dict[str, Any]:
         """Return the ``input`` entry, with every value spelled out."""
         return asdict(self)
+
+    @property
+    def is_kaldi(self) -> bool:
+        """Whether the features are those of ``voxid.features.fbank`` as it is by default."""
+        return (self.features, self.mels, self.scale, self.window) == ("fbank", N_MELS, "int16", "povey")
 
     def features_of(self, samples: Floats) -> Floats:
         """Return (T', F) frames, or (N,) samples for a waveform, before any mean is taken away.

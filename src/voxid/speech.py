@@ -21,6 +21,7 @@ __all__ = [
     "detect_speech",
     "measure_quality",
     "speech_mask",
+    "speech_regions",
 ]
 
 _FRAME_SAMPLES, _HOP_SAMPLES = 400, 160  # 25 ms every 10 ms, the frames of the features
@@ -82,9 +83,21 @@ def detect_speech(
         options: `VadOptions()` when None.
         progress: called with the share done, 0 to 1.
     """
+    return speech_regions(speech_probabilities(waveform.samples, progress), waveform.duration_s, options)
+
+
+def speech_regions(
+    probabilities: NDArray[np.float32], end_s: float, options: VadOptions | None = None
+) -> list[Segment]:
+    """Return the regions of speech that probabilities of chunks mean, sorted and disjoint.
+
+    Args:
+        probabilities: (C,) of chunks of 32 ms from second 0 on, as `voxid.silero.speech_probabilities` gives them.
+        end_s: no region ends later.
+        options: `VadOptions()` when None.
+    """
     options = options or VadOptions()
-    spans = _spans(speech_probabilities(waveform.samples, progress), options)
-    end_s = waveform.duration_s
+    spans = _spans(probabilities, options)
     bounds = [
         (first * _CHUNK_S, min(last * _CHUNK_S, end_s))
         for first, last in spans

@@ -8,7 +8,7 @@ Shapes: C chunks, S steps of 20 ms in one, F steps of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from voxid.audio import Waveform
 from voxid.diarize.options import DiarizeOptions
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.features import FRAME_HOP_S
+from voxid.segments import Segment
 from voxid.speech import detect_speech, speech_mask
 
 STEP_S = STEP_FRAMES * FRAME_HOP_S
@@ -44,7 +45,13 @@ def find_speech(
     progress: Callable[[float], None] | None = None,
 ) -> NDArray[np.bool_]:
     """Return (F,) where somebody speaks: where detection says so, and beside that where the network is sure."""
-    regions = detect_speech(waveform, progress=progress)
+    return near_speech(detect_speech(waveform, progress=progress), activity, options)
+
+
+def near_speech(
+    regions: Sequence[Segment], activity: LocalActivity, options: DiarizeOptions
+) -> NDArray[np.bool_]:
+    """Return (F,) where somebody speaks, from the regions that detection gave."""
     detected = speech_mask(regions, activity.n_frames)[::STEP_FRAMES] > 0
     reach = round(options.sure_within_s / STEP_S)
     near = binary_dilation(detected, iterations=reach) if reach else detected

@@ -9,17 +9,17 @@ Shapes: T frames of 10 ms, C chunks, S steps of 20 ms in a chunk, N voices in a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from voxid.diarize.graph import open_model
+from voxid.embedding import GraphRuns
 from voxid.errors import InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
 
@@ -61,7 +61,7 @@ class Segmenter:
     name: str
     id: str
     card: dict[str, Any] = field(repr=False)
-    _session: ort.InferenceSession = field(repr=False)
+    _session: GraphRuns = field(repr=False)
 
     @classmethod
     def load(cls, folder: str | Path, threads: int = 1) -> Segmenter:
@@ -73,6 +73,10 @@ class Segmenter:
         """
         model = open_model(folder, "segmenter", "segmentation model", threads)
         return cls(model.name, model.id, model.card, model.session)
+
+    def through(self, front: Callable[[GraphRuns], GraphRuns]) -> Segmenter:
+        """Return the same model with something in front of its session, such as what joins runs of several threads."""
+        return replace(self, _session=front(self._session))
 
     @property
     def chunk_frames(self) -> int:

@@ -11,16 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voxid.audio import SAMPLE_RATE_HZ, Waveform
-from voxid.diarize.gating import find_speech, gate
+from voxid.diarize.gating import gate, near_speech
 from voxid.diarize.local import STEP_S, find_voices, mask_of
-from voxid.diarize.online.window import HOP_FRAMES, Window
+from voxid.diarize.online.window import Window
 from voxid.diarize.options import DiarizeOptions
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.embedding import Embedder
+from voxid.features import FRAME_HOP_S
 from voxid.score import center
 
-HOP_STEPS = HOP_FRAMES // STEP_FRAMES
 LEVELS = 255
 """Probabilities are told in these steps, so that a byte keeps one without changing who is heard."""
 
@@ -50,7 +49,8 @@ class Hearing:
         centred: (V, D) float32, the same on the bundle's mean.
         spoken_s: (V,) float32, heard in the window.
         clean_s: (V,) float32, heard alone.
-        fresh_s: (V,) float32, heard alone in the newest half second.
+        fresh_s: (V,) float32, heard alone since the window before.
+        hop_s: seconds since the window before.
     """
 
     start_step: int
@@ -61,6 +61,7 @@ class Hearing:
     spoken_s: NDArray[np.float32]
     clean_s: NDArray[np.float32]
     fresh_s: NDArray[np.float32]
+    hop_s: float
 
     def __len__(self) -> int:
         return len(self.column)
@@ -80,29 +81,36 @@ def hear(window: Window, segmenter: LocalSegmenter, embedder: Embedder, embed: b
     """Return the voices of a window.
 
     Args:
-        embed: False only looks who is heard, and leaves the voices out when nobody is in the newest half second.
+        embed: False only looks who is heard, and leaves the voices out when nobody is in the newest hop.
     """
-    steps = window.n_frames // STEP_FRAMES
-    probability = np.asarray(segmenter.activity(window.features[None])[0][:steps], np.float32)
-    probability = np.round(LEVELS * probability) / np.float32(LEVELS)
-    local = LocalActivity(probability[None].astype(np.float16), np.zeros(1, np.int64), window.n_frames)
-    sound = Waveform(window.samples, "call", "", SAMPLE_RATE_HZ)
-    local = gate(local, find_speech(sound, local, DiarizeOptions()))
+    local = _listen(window, segmenter)
     probability = local.probability[0].astype(np.float32)
     found = find_voices(local)
-    recent = probability[-HOP_STEPS:] > 0.5
+    recent = probability[-(window.hop_frames // STEP_FRAMES) :] > 0.5
     chosen = slice(None) if embed or recent.any() else slice(0)
     column, spoken_s, clean_s = found.voice[chosen], found.spoken_s[chosen], found.clean_s[chosen]
     raw = np.zeros((0, embedder.dim), np.float32)
     if len(column):
         active = local.probability[0] > 0.5
         masks = [_padded(mask_of(active, int(one), _LEAST_CLEAN_S), window.n_frames) for one in column]
-        raw = embedder.embed_masks(window.samples, np.stack(masks))
+        raw = embedder.embed_masks(window.samples, np.stack(masks), window.features[: window.n_frames])
     alone = recent & (recent.sum(axis=1, keepdims=True) == 1)
     fresh_s = (alone.sum(axis=0)[column] * STEP_S).astype(np.float32)
     centred = center(raw, embedder.bundle.mean)
     start_step = window.start_frame // STEP_FRAMES
-    return Hearing(start_step, probability, column, raw, centred, spoken_s, clean_s, fresh_s)
+    hop_s = window.hop_frames * FRAME_HOP_S
+    return Hearing(start_step, probability, column, raw, centred, spoken_s, clean_s, fresh_s, hop_s)
+
+
+def _listen(window: Window, segmenter: LocalSegmenter) -> LocalActivity:
+    """Return who is heard where there is speech; the network is not asked about a window without any."""
+    steps = window.n_frames // STEP_FRAMES
+    probability = np.zeros((steps, 1), np.float32)
+    if window.speech:
+        probability = np.asarray(segmenter.activity(window.features[None])[0][:steps], np.float32)
+        probability = np.round(LEVELS * probability) / np.float32(LEVELS)
+    local = LocalActivity(probability[None].astype(np.float16), np.zeros(1, np.int64), window.n_frames)
+    return gate(local, near_speech(window.speech, local, DiarizeOptions())) if window.speech else local
 
 
 def _padded(mask: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from voxid.diarize.options import DiarizeOptions
 from voxid.errors import InputError
 
 HOP_S: Final = 0.5
-"""How often the last seconds are heard again."""
+"""How often the last seconds are heard again, unless ``LiveOptions.hop_s`` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class LiveOptions:
     Attributes:
         latency_s: how old speech is when it is first told, 0.5 to 5 s in halves. Longer: every moment has been heard
             more often, with what came after it, before it is told.
+        hop_s: how often the last seconds are heard again, 0.5 to 2 s in halves and not more than ``latency_s``. Longer
+            takes less of the processor, in proportion, and tells later and with less evidence.
         join_above: cosine with the mean of what a speaker has said, above which a voice heard for long is that speaker;
             one heard for a second needs half of it. Higher: more speakers and more merges later; lower: guests
             disappear in others. None makes it of the bundle's threshold for joining.
@@ -39,6 +41,7 @@ class LiveOptions:
     """
 
     latency_s: float = HOP_S
+    hop_s: float = HOP_S
     join_above: float | None = None
     merge_above: float | None = None
     new_speaker_s: float = 3.0
@@ -55,6 +58,12 @@ class LiveOptions:
                 f"a latency of {self.latency_s} s was asked for; expected 0.5 to 5 s in halves, such as 0.5, 1 or "
                 "5; change it.",
             )
+        if self.hop_s not in (0.5, 1.0, 1.5, 2.0) or self.hop_s > self.latency_s:
+            raise InputError(
+                "hop_invalid",
+                f"the last seconds are to be heard again every {self.hop_s} s at a latency of {self.latency_s} s; "
+                "expected 0.5 to 2 s in halves, and not more than the latency; change it.",
+            )
         for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             if not math.isfinite(value) or value < 0:
@@ -67,4 +76,6 @@ class LiveOptions:
                 )
 
 
-_NOT_NEGATIVE = [one.name for one in fields(LiveOptions) if one.type == "float" and one.name != "latency_s"]
+_NOT_NEGATIVE = [
+    one.name for one in fields(LiveOptions) if one.type == "float" and one.name not in ("latency_s", "hop_s")
+]

@@ -45,16 +45,17 @@ class Recalled:
 
 
 class Recall:
-    """Chunks that overlap by half, as :meth:`voxid.diarize.segmentation.Segmenter.segment` cuts a recording.
+    """Chunks that overlap by half or a little more, as a recording is cut.
 
     Args:
         chunk_frames: of the network.
         keep_s: older chunks are forgotten.
+        step_frames: from one window of the call to the next: chunks begin where one of them does.
     """
 
-    def __init__(self, chunk_frames: int, keep_s: float) -> None:
+    def __init__(self, chunk_frames: int, keep_s: float, step_frames: int) -> None:
         self.chunk_frames = chunk_frames
-        self.hop_frames = chunk_frames // 2
+        self.hop_frames = max(1, chunk_frames // 2 // step_frames) * step_frames
         self._most = max(2, round(keep_s / (self.hop_frames * FRAME_HOP_S)))
         self._kept: deque[_Kept] = deque()
 

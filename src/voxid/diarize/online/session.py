@@ -15,17 +15,17 @@ from voxid.diarize.local import STEP_S
 from voxid.diarize.online.book import Book
 from voxid.diarize.online.closing import draw_whole
 from voxid.diarize.online.events import Event
-from voxid.diarize.online.hearing import HOP_STEPS, Hearing, LocalSegmenter, hear
+from voxid.diarize.online.hearing import Hearing, LocalSegmenter, hear
 from voxid.diarize.online.inlet import Inlet
 from voxid.diarize.online.names import Names
-from voxid.diarize.online.options import HOP_S, LiveOptions
+from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.recall import Recall
 from voxid.diarize.online.speakers import Speakers
 from voxid.diarize.online.tracks import Tracks
 from voxid.diarize.online.window import RollingWindow, Window
 from voxid.diarize.options import SpeakerCount
 from voxid.diarize.segmentation import STEP_FRAMES
-from voxid.embedding import get_embedder
+from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
 from voxid.timeline import Timeline
 
@@ -56,6 +56,7 @@ class LiveSession:
         segmenter: who of a few voices speaks when in ten seconds; `voxid.diarize.segmentation.Segmenter`.
         gallery: people to name; only those whose consent covers ``diarize-name`` are compared. None names nobody.
         bundle: of the embeddings; None takes the gallery's, else the default one.
+        embedder: of that bundle; None: one thread of this process's own.
         count: how many speakers are possible.
         options: latency and thresholds.
         rate_hz: of the samples that will come.
@@ -72,6 +73,7 @@ class LiveSession:
         *,
         gallery: Gallery | None = None,
         bundle: Bundle | None = None,
+        embedder: Embedder | None = None,
         count: SpeakerCount | None = None,
         options: LiveOptions | None = None,
         rate_hz: int = SAMPLE_RATE_HZ,
@@ -84,13 +86,13 @@ class LiveSession:
         self.closing_events: tuple[Event, ...] = ()
         self._inlet = Inlet(rate_hz)
         self._names = Names(gallery, self.bundle, self.options.final.profile)
-        self._embedder = get_embedder(self.bundle, threads=1)
+        self._embedder = embedder or get_embedder(self.bundle, threads=1)
         self._segmenter = segmenter
-        self._window = RollingWindow(segmenter.chunk_frames)
+        self._window = RollingWindow(segmenter.chunk_frames, self.options.hop_s)
         self._speakers = make_speakers(self.options, self.bundle, self.count)
         self._tracks = Tracks(segmenter.chunk_frames // STEP_FRAMES)
         self._book = Book(self.options.max_gap_s)
-        self._recall = Recall(segmenter.chunk_frames, self.options.keep_s)
+        self._recall = Recall(segmenter.chunk_frames, self.options.keep_s, self._window.hop_frames)
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
         self._closed: Timeline | None = None
@@ -158,7 +160,7 @@ class LiveSession:
         """Tell who is heard."""
         told = self._tracks.shares(heard, self._speakers.made)
         assigned = self._speakers.assign(heard, told, self._names.holder)
-        ahead = 0 if last else round((self.options.latency_s - HOP_S) / HOP_S) * HOP_STEPS
+        ahead = 0 if last else round((self.options.latency_s - self.options.hop_s) / STEP_S)
         self._tracks.tell(heard, assigned, heard.end_step - ahead, self._speakers.made)
         self._names.ask(self._speakers.alive)
         self._merge()

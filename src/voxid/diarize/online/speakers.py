@@ -24,7 +24,6 @@ from scipy.optimize import linear_sum_assignment
 
 from voxid.diarize.clustering import unit_rows
 from voxid.diarize.online.hearing import Hearing
-from voxid.diarize.online.options import HOP_S
 
 Claim = Callable[[NDArray[np.float32], float], int | None]
 """(raw embedding (D,), seconds alone) -> the speaker who is known to be that person, or None."""
@@ -206,7 +205,7 @@ class Speakers:
             clear = speaker[sure & (heard.clean_s >= _LEAST_SURE_S)].tolist()
             for one, other in permutations(clear, 2):
                 apart = self.alive[one].apart_s
-                apart[other] = apart.get(other, 0.0) + HOP_S
+                apart[other] = apart.get(other, 0.0) + heard.hop_s
 
     def _most_alike(self) -> tuple[int, int] | None:
         numbers = [n for n, one in self.alive.items() if one.clean_s >= _LEAST_MERGE_S]

@@ -1,4 +1,4 @@
-"""The last seconds of a call: samples in, in pieces of any size; every half second what the networks hear.
+"""The last seconds of a call: samples in, in pieces of any size; every hop what the networks hear.
 
 Shapes: N samples, T frames of 10 ms, M Mel bins.
 """
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import SAMPLE_RATE_HZ
-from voxid.diarize.online.options import HOP_S
 from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, N_MELS, fbank, frame_count
+from voxid.segments import Segment
+from voxid.silero import CHUNK_SAMPLES, SpeechStream
+from voxid.speech import speech_regions
 
-HOP_FRAMES: Final = round(HOP_S / FRAME_HOP_S)
 _HOP_SAMPLES: Final = round(FRAME_HOP_S * SAMPLE_RATE_HZ)
 _FRAME_SAMPLES: Final = round(FRAME_LENGTH_S * SAMPLE_RATE_HZ)
 
@@ -30,12 +31,16 @@ class Window:
         n_frames: frames heard; the features go on, as quiet as the quietest frame, to the length the network knows.
         features: (T, M) float32, T the chunk of the segmentation network.
         samples: (N,) float32 under the frames heard.
+        speech: where detection hears speech, in seconds from the first frame.
+        hop_frames: frames since the window before.
     """
 
     start_frame: int
     n_frames: int
     features: NDArray[np.float32]
     samples: NDArray[np.float32]
+    speech: tuple[Segment, ...]
+    hop_frames: int
 
     @property
     def end_frame(self) -> int:
@@ -44,28 +49,34 @@ class Window:
 
 
 class RollingWindow:
-    """A buffer of one chunk; features are made once.
+    """A buffer of one chunk; features are made once, and speech is looked for once.
 
     Args:
         chunk_frames: frames the segmentation network hears at once.
+        hop_s: from one window to the next.
     """
 
-    def __init__(self, chunk_frames: int) -> None:
+    def __init__(self, chunk_frames: int, hop_s: float) -> None:
         self.chunk_frames = chunk_frames
+        self.hop_frames = round(hop_s / FRAME_HOP_S)
         self.heard_frames = 0
         self.heard_samples = 0
         self._samples = np.zeros(0, np.float32)  # from the first sample of the oldest frame kept
         self._features = np.zeros((0, N_MELS), np.float32)
+        self._detector = SpeechStream()
+        self._probability = np.zeros(0, np.float32)  # of the last chunks of 32 ms that are whole
+        self._n_detected = 0
 
     def push(self, samples: NDArray[np.float32]) -> Iterator[Window]:
-        """Yield the window at every half second that ``samples`` (N,), 16 kHz, completes."""
+        """Yield the window at every hop that ``samples`` (N,), 16 kHz, completes."""
         self.heard_samples += samples.size
         waiting = samples
         while True:
-            due = HOP_FRAMES - self.heard_frames % HOP_FRAMES
+            due = self.hop_frames - self.heard_frames % self.hop_frames
             needed = (len(self._features) + due - 1) * _HOP_SAMPLES + _FRAME_SAMPLES - self._samples.size
             taken, waiting = waiting[:needed], waiting[max(needed, 0) :]
             self._samples = np.concatenate([self._samples, taken])
+            self._detect(self._detector.push(taken))
             if taken.size < needed:
                 return
             self._extend(due)
@@ -73,6 +84,7 @@ class RollingWindow:
 
     def flush(self) -> Window | None:
         """Return the window at the very end of the call; None when the last one reached it."""
+        self._detect(self._detector.finish())
         due = frame_count(self._samples.size) - len(self._features)
         if due <= 0:
             return None
@@ -89,8 +101,27 @@ class RollingWindow:
         begin = first * _HOP_SAMPLES
         end = begin + (n_frames - 1) * _HOP_SAMPLES + _FRAME_SAMPLES
         return Window(
-            start, n_frames, _filled(self._features[first:], self.chunk_frames), self._samples[begin:end]
+            start,
+            n_frames,
+            _filled(self._features[first:], self.chunk_frames),
+            self._samples[begin:end],
+            self._speech(start * FRAME_HOP_S, (end - begin) / SAMPLE_RATE_HZ),
+            min(self.hop_frames, n_frames),
         )
+
+    def _detect(self, probability: NDArray[np.float32]) -> None:
+        self._n_detected += len(probability)
+        reach = self.chunk_frames * _HOP_SAMPLES // CHUNK_SAMPLES + 2
+        self._probability = np.concatenate([self._probability, probability])[-reach:]
+
+    def _speech(self, start_s: float, duration_s: float) -> tuple[Segment, ...]:
+        """Return where speech is, in seconds from ``start_s`` of the call."""
+        chunk_s = CHUNK_SAMPLES / SAMPLE_RATE_HZ
+        held_from = self._n_detected - len(self._probability)
+        first = max(held_from, int(start_s / chunk_s))
+        ahead_s = first * chunk_s - start_s
+        found = speech_regions(self._probability[first - held_from :], duration_s - ahead_s)
+        return tuple(Segment(max(0.0, one.start_s + ahead_s), one.end_s + ahead_s) for one in found)
 
     def _extend(self, due: int) -> None:
         at = len(self._features) * _HOP_SAMPLES
