@@ -3,7 +3,7 @@
 Rules, in the order they are applied to each entry:
 1. its number is the one that follows;
 2. the gallery's keyed tag over number, line and sealed fields is right: nobody without the key wrote it;
-3. its line is an entry, is about the number and the person its row says, and its hash is the one kept beside it;
+3. its line is an entry, is about the number, person and act its row says, and its hash is the one kept beside it;
 4. it names the hash of the entry before it;
 5. its sealed fields have the hash that it names.
 Then of the whole: as many entries, the last hash and the root that the guarded head says; the newest generation is the
@@ -29,7 +29,7 @@ class StoredEntry:
     """One row of a log, as found.
 
     Args:
-        sequence, line, hash, person, sealed: the columns.
+        sequence, line, hash, person, act, sealed: the columns.
         authentic: the row's keyed tag is right.
     """
 
@@ -37,6 +37,7 @@ class StoredEntry:
     line: bytes
     hash: bytes
     person: str | None
+    act: str
     sealed: bytes | None
     authentic: bool
 
@@ -112,7 +113,8 @@ class _Reading:
             entry = Entry.parse(row.line)
         except StoreError:
             return f"entry {number} cannot be read"
-        if (entry.sequence, entry.person) != (number, row.person) or leaf_hash(row.line) != row.hash:
+        said = (entry.sequence, entry.person, entry.act)
+        if said != (number, row.person, row.act) or leaf_hash(row.line) != row.hash:
             return f"entry {number} is not the one its row says"
         if entry.previous != self.previous:
             return f"entry {number} does not follow entry {self.size}"

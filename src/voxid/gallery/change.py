@@ -10,7 +10,10 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from voxid.audit.events import Event
 from voxid.errors import InputError
+from voxid.gallery.audit_change import AuditChange
+from voxid.gallery.audit_rows import AuditWriter
 from voxid.gallery.database import Named
 from voxid.gallery.document_change import DocumentChange
 from voxid.gallery.documents import Counted, Document
@@ -47,6 +50,7 @@ class Change:
         traces: bytes of erased rows, to be proved gone after the commit.
         unknown: what changes of unknown people and their ids.
         documents: what changes of documents and counters.
+        audit: what is written into the audit log.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class Change:
         self._opt_outs: dict[tuple[str, bytes], bool] = {}
         self.documents = DocumentChange(connection, keyring, where, self.traces)
         self.unknown = UnknownChange(connection, keyring, roster, self._count, self.traces)
+        writer = AuditWriter(connection, keyring, where, self._ever_held)
+        self.audit = AuditChange(writer, audited=roster.state.audited)
 
     def find(self, name: str) -> str | None:
         """Return the id of the person of that name, or None."""
@@ -235,6 +241,7 @@ class Change:
                 "person_missing",
                 f"The {document.kind} {document.id} belongs to a person who is not enrolled; nothing was stored.",
             )
+        self.audit.changes(document.kind)
         self.documents.put(document)
 
     def delete_document(self, kind: str, id_: str, *, erase: bool = False) -> bool:
@@ -243,7 +250,12 @@ class Change:
         Args:
             erase: prove after the commit that its bytes are gone.
         """
+        self.audit.changes(kind)
         return self.documents.delete(kind, id_, erase=erase)
+
+    def record(self, event: Event) -> None:
+        """Write an event into the audit log, in this transaction; nothing where acts are not written down."""
+        self.audit.record(event)
 
     def count(self, counter: str, window_s: float, limit: int, at: datetime) -> Counted:
         """Count one more in the window of `window_s` seconds that runs at `at`; see `voxid.gallery.counters`."""
@@ -255,16 +267,19 @@ class Change:
         state = self._roster.state
         documents = self.documents
         people_changed = bool(self._entries or self._opt_out_keys or self._opt_outs or self.unknown.changed)
+        generation = state.generation + people_changed
+        self.traces += self.audit.write(generation, self._gone(), people_changed=people_changed)
         if not people_changed and not documents.changed:
             return state
         following = State(
-            generation=state.generation + people_changed,
+            generation=generation,
             n_elements=state.n_elements + self._count_delta,
             erasure_unfinished=bool(self.traces) or state.erasure_unfinished,
             total=(state.total + self._sum_delta) % (1 << 256),
             documents=state.documents.changed(documents.count_delta, documents.sum_delta)
             if documents.changed
             else state.documents,
+            audited=state.audited,
         )
         following.write(self._connection, self._keyring)
         return following
@@ -322,6 +337,18 @@ class Change:
         history = sa.select(consents).where(consents.c.person_id == person_id)
         whole.consents = [(row.version, row.sealed) for row in self._connection.execute(history)]
         return whole.traces()
+
+    def _gone(self) -> list[str]:
+        """The people, known and unknown, whom this change leaves without a row."""
+        gone = [person_id for person_id, entry in self._entries.items() if entry is None]
+        if self.unknown.changed:
+            gone += [id_ for id_ in self._roster.unknown if self.unknown.seal_of(id_) is None]
+        return gone
+
+    def _ever_held(self, id_: str) -> bool:
+        """Whether somebody, known or unknown, was there when this change began or is now."""
+        unknown = id_ in self._roster.unknown or self.unknown.seal_of(id_) is not None
+        return unknown or id_ in self._roster.entries or self.holds(id_)
 
     def _entry(self, person_id: str) -> Entry | None:
         if person_id in self._entries:

@@ -4,7 +4,8 @@
       ├── wrapping key    AES-256-GCM, wraps one random data key per person
       ├── lookup key      keyed hash of a name, so that a person is found without a name in the clear
       ├── integrity key   keyed hash over each person's set of rows, and over the set of people
-      └── document key    AES-256-GCM, seals the documents that are nobody's
+      ├── document key    AES-256-GCM, seals the documents that are nobody's
+      └── signing key     Ed25519, signs heads of the audit log and receipts
 
 Trust rules, in the order they are applied:
 1. No key, no work: an existing gallery without its key is an error, never the reason to make a new key.
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -95,6 +97,8 @@ class Keyring:
         self._lookup_key = _derived(master.secret, store_id, b"lookup")
         self._integrity_key = _derived(master.secret, store_id, b"integrity")
         self.documents = AESGCM(_derived(master.secret, store_id, b"documents"))
+        self.signing = Ed25519PrivateKey.from_private_bytes(_derived(master.secret, store_id, b"signing"))
+        self.log_origin = hashlib.sha256(bound_to("audit-log", store_id.hex())).digest()
 
     @staticmethod
     def check_value(master: MasterKey) -> bytes:
@@ -137,6 +141,11 @@ def forgotten_tag(key: bytes, audio_sha256: str, second: int) -> bytes:
 def new_data_key() -> bytes:
     """Return 32 random bytes from the operating system."""
     return os.urandom(_KEY_BYTES)
+
+
+def new_pseudonym() -> str:
+    """Return 32 random hex digits that stand for a person where nothing else may."""
+    return os.urandom(16).hex()
 
 
 def bound_to(*place: str) -> bytes:

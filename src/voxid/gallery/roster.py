@@ -38,9 +38,10 @@ __all__ = [
 ]
 
 _MODULUS: Final = 1 << 256
-# Generation, number of elements, erasure unfinished, sum; then changes, number and sum of documents, since format 3.
+# Generation, number of elements, flags, sum; then changes, number and sum of documents, since format 3.
 _STATE: Final = struct.Struct(">QQB32sQQ32s")
 _OLDER_STATE: Final = struct.Struct(">QQB32s")
+_UNFINISHED, _AUDITED = 1, 2  # the flags; formats 1 and 2 know the first
 _STATE_KEY: Final = "state"
 _READ_STATE: Final = sa.select(meta.c.value).where(meta.c.key == _STATE_KEY)
 
@@ -81,6 +82,8 @@ class State:
         n_elements: people + unknown people + their former ids + opt-out keys + opt-outs.
         erasure_unfinished: rows were deleted, but their bytes not yet proved gone.
         total: sum of the elements modulo 2^256.
+        documents: number and sum of those.
+        audited: acts are written down; never taken back.
     """
 
     generation: int = 1
@@ -88,13 +91,14 @@ class State:
     erasure_unfinished: bool = False
     total: int = 0
     documents: DocumentState = DocumentState()
+    audited: bool = False
 
     def to_bytes(self, keyring: Keyring) -> bytes:
         """Return the row's value, tag last."""
         body = _STATE.pack(
             self.generation,
             self.n_elements,
-            self.erasure_unfinished,
+            _UNFINISHED * self.erasure_unfinished | _AUDITED * self.audited,
             (self.total % _MODULUS).to_bytes(32, "big"),
             self.documents.changes,
             self.documents.n_elements,
@@ -119,11 +123,18 @@ class State:
         body, tag = value[: form.size], value[form.size :]
         if not same(tag, keyring.integrity_tag(b"state", body)):
             raise damaged(where, "its state record fails its integrity check")
-        generation, n_elements, unfinished, total, *rest = form.unpack(body)
+        generation, n_elements, flags, total, *rest = form.unpack(body)
         documents = (
             DocumentState(rest[0], rest[1], int.from_bytes(rest[2], "big")) if rest else DocumentState()
         )
-        return cls(generation, n_elements, bool(unfinished), int.from_bytes(total, "big"), documents)
+        return cls(
+            generation,
+            n_elements,
+            bool(flags & _UNFINISHED),
+            int.from_bytes(total, "big"),
+            documents,
+            bool(flags & _AUDITED),
+        )
 
     def check_follows(self, seen: State, where: Named) -> None:
         """Refuse a state from before one that was seen.

@@ -25,8 +25,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from voxid.errors import ConfigError, StoreError
+from voxid.audit.events import STARTED, Event
+from voxid.errors import ConfigError, InputError, StoreError
 from voxid.gallery import counters
+from voxid.gallery.audit_log import AuditLog
+from voxid.gallery.audit_rows import AuditWriter, Waiting
+from voxid.gallery.audit_sharing import SharedWriting
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
 from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_elements
@@ -89,6 +93,9 @@ class Store:
         self._database = database
         self._keyring = keyring
         self._lock = threading.RLock()
+        self._sharing = SharedWriting(self._write_events)
+        self._change: tuple[int, Change] | None = None  # the one in progress, and by which thread
+        self._holder: int | None = None  # the thread inside `snapshot`
         with database.reading() as connection:
             self._roster = Roster.read(connection, keyring, self.path)
             self._check_documents(connection)
@@ -166,7 +173,11 @@ class Store:
         with self._lock:
             with self._database.reading() as connection:
                 self._refresh(connection)
-            yield self._roster
+            before, self._holder = self._holder, threading.get_ident()
+            try:
+                yield self._roster
+            finally:
+                self._holder = before
 
     def read(self, person_id: str) -> PersonRecord | None:
         """Return the person, or None when there is no such id.
@@ -273,13 +284,63 @@ class Store:
             with self._database.writing() as connection:
                 self._refresh(connection)
                 change = Change(connection, self._keyring, self._roster, self._rows, self.path)
-                yield change
+                self._change = threading.get_ident(), change
+                try:
+                    yield change
+                finally:
+                    self._change = None
                 unfinished = self._roster.state.erasure_unfinished
                 state = change.write()
             change.apply_to(self._roster, state)
             if change.traces:
                 # Another process's erasure was cut off: its traces are not known here, so all is rewritten.
                 self._finish_erasure(change.traces, rewrite=unfinished)
+
+    @property
+    def audited(self) -> bool:
+        """Whether acts are written into an audit log; every process that opens the gallery does so then."""
+        with self.snapshot() as roster:
+            return roster.state.audited
+
+    def start_audit(self) -> None:
+        """Write down every act from now on; nothing when it is so already. It is not taken back."""
+        with self._lock, self._database.writing() as connection:
+            self._refresh(connection)
+            state = self._roster.state
+            if not state.audited:
+                first = Waiting.now(Event(STARTED, facts={"people": len(self._roster.entries)}))
+                self._audit_writer(connection).start(first, state.generation)
+                replace(state, audited=True).write(connection, self._keyring)
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Write down acts that change nothing else; they are on the disk when this returns.
+
+        Threads that come at the same time share a transaction. Inside `changing` the events become part of the change.
+
+        Raises:
+            StoreError: store_busy, store_full, store_readonly, audit_damaged; then nothing was written.
+        """
+        if self._change is not None and self._change[0] == threading.get_ident():
+            for event in events:
+                self._change[1].record(event)
+        elif self._roster.state.audited:
+            waiting = [Waiting.now(event) for event in events]
+            # Inside `snapshot` the lock is held: whoever writes for others would wait for this thread.
+            held = self._holder == threading.get_ident()
+            (self._write_events if held else self._sharing.record)(waiting)
+
+    def audit(self) -> AuditLog:
+        """Return the log of what was done.
+
+        Raises:
+            InputError: audit_not_started.
+        """
+        if not self.audited:
+            raise InputError(
+                "audit_not_started",
+                f"{self.path.name} keeps no audit log; `voxid audit start` begins one, `voxid serve` does so itself.",
+            )
+        return AuditLog(self._database, self._keyring)
 
     def check(self) -> StoreReport:
         """Return the counts after reading and authenticating everything.
@@ -310,6 +371,17 @@ class Store:
         else:
             state.check_follows(self._roster.state, self.path)
             self._roster.state = state
+
+    def _audit_writer(self, connection: sa.Connection) -> AuditWriter:
+        roster = self._roster
+        return AuditWriter(
+            connection, self._keyring, self.path, lambda id_: id_ in roster.entries or id_ in roster.unknown
+        )
+
+    def _write_events(self, waiting: Sequence[Waiting]) -> None:
+        with self._lock, self._database.writing() as connection:
+            self._refresh(connection)
+            self._audit_writer(connection).append(waiting, self._roster.state.generation)
 
     def _documents(self, fits: sa.ColumnElement[bool], limit: int) -> list[Document]:
         query = sa.select(documents).where(fits).order_by(documents.c.id).limit(limit)

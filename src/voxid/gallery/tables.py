@@ -11,6 +11,8 @@ from voxid.errors import StoreError
 __all__ = [
     "SINCE_FORMAT_2",
     "SINCE_FORMAT_3",
+    "audit_entries",
+    "audit_keys",
     "consents",
     "counters",
     "documents",
@@ -146,5 +148,26 @@ counters = sa.Table(
     sa.Column("ends_at_us", sa.BigInteger, nullable=False, index=True),
     sa.Column("count", sa.BigInteger, nullable=False),
 )
+# The audit log: see `audit_rows`. Its head is a guarded row of `meta`; both tables are empty until it is started.
+audit_entries = sa.Table(
+    "audit_entry",
+    schema,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("line", _Bytes, nullable=False),
+    sa.Column("hash", _Bytes, nullable=False),
+    sa.Column("person", _Text, nullable=False),
+    sa.Column("act", _Text, nullable=False),
+    sa.Column("sealed", _Bytes, nullable=False),
+    sa.Column("tag", _Bytes, nullable=False),
+    sa.Index("ix_audit_entry_person", "person", "sequence"),
+    sa.Index("ix_audit_entry_act", "act", "sequence"),
+)
+audit_keys = sa.Table(
+    "audit_key",
+    schema,
+    sa.Column("person_id", _Text, primary_key=True),
+    sa.Column("person", _Text, nullable=False, unique=True),
+    sa.Column("wrapped_key", _Bytes, nullable=False),
+)
 SINCE_FORMAT_2: Final = ("unknown_person", "known_as")
-SINCE_FORMAT_3: Final = ("person_key", "document", "counter")
+SINCE_FORMAT_3: Final = ("person_key", "document", "counter", "audit_entry", "audit_key")
