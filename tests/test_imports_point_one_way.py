@@ -14,8 +14,8 @@ PACKAGE = ROOT / "src" / "voxid"
 
 # A room imports only rooms to its left.
 ORDER = (
-    "errors recipes segments timeline containers decoding packed audio features spectrogram frontend silero speech "
-    "score plda calibration decision backend bundle embedding zoo picture audit gallery recognize diarize "
+    "errors stages recipes segments timeline containers decoding packed audio features spectrogram frontend silero "
+    "speech score plda calibration decision backend bundle embedding zoo picture audit gallery recognize diarize "
     "simulate spoof evaluate train service cli"
 ).split()
 

@@ -6,6 +6,7 @@ merkle     RFC 6962: tree, proofs that an entry is in it, proofs that it only gr
 heads      the state of a log in one signed statement
 checking   a whole log read again: the first bad entry, by number
 exporting  entries for others: JSON lines, CEF
+written    events that are on the disk, told to whoever counts them
 """
 
 from __future__ import annotations

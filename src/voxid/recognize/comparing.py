@@ -21,6 +21,7 @@ from voxid.gallery.store import Store
 from voxid.recognize.enrollment import mismatch_sentence, scores_against
 from voxid.recognize.listening import Heard, too_little_to_compare
 from voxid.speech import QualityPolicy
+from voxid.stages import stage
 
 __all__ = ["RESCORED", "Claim", "Search"]
 
@@ -68,8 +69,9 @@ class Claim:
         person = self._standing()
         if isinstance(person, Decision):
             return person
-        probe = self.bundle.backend.side(heard.embedding[None], [Quality.of(heard.quality)])
-        compared = scores_against([person], probe, self.bundle)[0]
+        with stage("score"):
+            probe = self.bundle.backend.side(heard.embedding[None], [Quality.of(heard.quality)])
+            compared = scores_against([person], probe, self.bundle)[0]
         if compared is None:
             return self._without_score(
                 Outcome.MODEL_MISMATCH, mismatch_sentence(person, self.bundle), person.name
@@ -169,6 +171,7 @@ class Search:
         if not 1 <= self.top <= 1000:
             raise InputError("top_invalid", f"{self.top} candidates were asked for; expected 1 to 1000.")
 
+    @stage("search")
     def ranked(
         self, embeddings: NDArray[np.float32], qualities: Sequence[Quality], now: datetime
     ) -> list[list[Candidate]]:

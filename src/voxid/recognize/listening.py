@@ -16,6 +16,7 @@ from voxid.bundle import Bundle
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
 from voxid.speech import QualityPolicy, SpeechQuality, detect_speech, measure_quality
+from voxid.stages import stage
 
 __all__ = ["Heard", "Hearing", "as_sources", "hear", "hear_waveform", "too_little_to_compare"]
 
@@ -49,16 +50,19 @@ def hear(source: AudioSource, bundle: Bundle, policy: QualityPolicy, channel: in
     Raises:
         InputError: whatever the audio door refuses.
     """
-    waveform = load(source, channel=channel)
+    with stage("decode"):
+        waveform = load(source, channel=channel)
     return hear_waveform(waveform, _label(source, waveform), bundle, policy)
 
 
 def hear_waveform(waveform: Waveform, label: str, bundle: Bundle, policy: QualityPolicy) -> Heard:
     """Return a decoded recording's speech, judged, and its embedding over the speech only."""
-    regions = detect_speech(waveform)
-    quality = measure_quality(waveform, regions)
+    with stage("speech"):
+        regions = detect_speech(waveform)
+        quality = measure_quality(waveform, regions)
     verdict = policy.check(quality, for_enroll=False)
-    embedding = get_embedder(bundle).embed(waveform, regions) if verdict == "ok" else None
+    with stage("embed"):
+        embedding = get_embedder(bundle).embed(waveform, regions) if verdict == "ok" else None
     return Heard(label, waveform.sha256, quality, verdict, embedding)
 
 
