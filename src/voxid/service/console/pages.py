@@ -46,6 +46,25 @@ class Page:
 
 PAGES: Final = (
     Page("/console/people", "People", "people.html", "people.js", "people", "People", ("people:read",)),
+    Page("/console/enroll", "Enroll", "enroll.html", "enroll.js", "enroll", "People", ("enroll",)),
+    Page(
+        "/console/check",
+        "Verify and identify",
+        "check.html",
+        "check.js",
+        "check",
+        "Recognize",
+        ("verify", "identify"),
+    ),
+    Page(
+        "/console/recordings",
+        "Recordings",
+        "recordings.html",
+        "recordings.js",
+        "recordings",
+        "Recognize",
+        ("diarize",),
+    ),
     Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Evidence", ("models",)),
 )
 

@@ -4,7 +4,7 @@ import { get, post, query } from "./api.js";
 import { complain, failed } from "./talk.js";
 import { consentOf, healthOf } from "./health.js";
 import { bundleInUse } from "./model.js";
-import { count, day, purpose, seconds } from "./words.js";
+import { count, day, purposes, seconds } from "./words.js";
 
 const HELD = 1000, SHOWN = 50;
 const list = byId("list"), search = byId("search"), more = byId("more"), counted = byId("counted");
@@ -57,7 +57,7 @@ function line(person) {
     ["Voiceprint", badge(word, kind, advice)],
     ["Speech", make("span", { class: "number" }, seconds(person.net_speech_s))],
     ["References", String(person.voiceprints.length), "number"],
-    ["Used to", consent ? make("span", {}, consent.purposes.map((name) => make("span", { class: "tag" }, purpose(name)))) : make("span", { class: "soft" }, "nothing")],
+    ["Used to", consent ? make("span", {}, purposes(consent.purposes).map((word) => make("span", { class: "tag" }, word))) : make("span", { class: "soft" }, "nothing")],
     ["Since", make("span", { class: "number" }, day(person.created_at))],
   );
 }

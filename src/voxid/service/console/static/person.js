@@ -1,6 +1,6 @@
 // One person: what is on record, and what may be done about it.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
-import { get, patch, remove } from "./api.js";
+import { get, patch, post, remove } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { consentOf, healthOf } from "./health.js";
 import { bundleInUse } from "./model.js";
@@ -50,6 +50,79 @@ function showReferences() {
       ["SHA-256", make("span", { class: "code", title: one.audio_sha256 }, `${one.audio_sha256.slice(0, 16)}…`)])))));
 }
 
+function showConsent() {
+  const consent = consentOf(person), box = byId("consent");
+  if (!consent) {
+    fill(box, empty("No consent in force", "Nothing is decided on this person until a consent is recorded."), renewing());
+    return;
+  }
+  const ended = consent.expires_at && new Date(consent.expires_at) <= Date.now();
+  fill(box,
+    ended && make("div", { class: "notice bad" }, make("p", {}, `This consent ended ${fromNow(consent.expires_at)}.`)),
+    make("ul", { class: "granted" }, consent.purposes.map((name) => make("li", {}, make("span", {}, purpose(name)),
+      may("Consent") && make("button", { type: "button", class: "button small plain danger", "aria-label": `Withdraw: ${purpose(name)}`, on: { click: (event) => withdraw(event.currentTarget, [name]) } }, "Withdraw")))),
+    make("dl", { class: "facts" }, facts([
+      ["Evidence", consent.evidence], ["Given by", consent.signer || person.name], ["How", consent.method], ["Law", consent.jurisdiction],
+      ["Ends", consent.expires_at ? `${day(consent.expires_at)} (${fromNow(consent.expires_at)})` : "when it is withdrawn"],
+      ["Text", consent.text_sha256 && make("span", { class: "code", title: consent.text_sha256 }, `SHA-256 ${consent.text_sha256.slice(0, 16)}…`)],
+    ])),
+    renewing());
+}
+
+function renewing() {
+  if (!may("Consent")) return null;
+  const all = consentOf(person) && make("button", { type: "button", class: "button small danger", on: { click: (event) => withdraw(event.currentTarget, null) } }, "Withdraw everything");
+  return make("div", { class: "row" }, make("button", { type: "button", class: "button small", on: { click: (event) => renew(event.currentTarget) } }, "Record a new consent"), all);
+}
+
+async function withdraw(button, purposes) {
+  const consent = consentOf(person), last = purposes === null || consent.purposes.length === purposes.length;
+  const given = await ask({
+    title: last ? `Withdraw the consent of ${person.name}?` : `Withdraw “${purpose(purposes[0])}”?`,
+    text: last ? "With no purpose left every voiceprint is destroyed at once. The history of the consent stays, as proof of the withdrawal."
+      : "The voice is no longer used for this, from this moment on. The other permissions stay.",
+    action: "Withdraw", danger: true,
+  });
+  if (!given) return;
+  const done = await busy(button, () => post(`${path}/consents/withdraw`, { purposes: last ? null : purposes }));
+  if (!done) return;
+  await reload();
+  say(last ? "The consent was withdrawn and the voiceprint destroyed." : "Withdrawn.");
+}
+
+async function renew(button) {
+  const consent = consentOf(person), names = ["verify", "identify", "diarize-name", "watchlist"];
+  const field = (id, label, properties) => make("div", { class: "field" }, make("label", { for: id }, label), make("input", { class: "input", id, name: id, autocomplete: "off", ...properties }));
+  const boxes = make("fieldset", { class: "field" }, make("legend", {}, "The voice may be used to"),
+    make("div", { class: "checks" }, names.map((name) => make("label", {}, make("input", { type: "checkbox", name, checked: !consent || consent.purposes.includes(name) }), make("span", {}, purpose(name))))));
+  const given = await ask({
+    title: `New consent of ${person.name}`, text: "It takes the place of the one in force.", action: "Record",
+    fields: [boxes, field("evidence", "Where the agreement is recorded", { required: true, maxlength: 4000, placeholder: "signed form 17" }), field("until", "Ends on", { type: "date" })],
+  });
+  if (!given) return;
+  const done = await busy(button, () => post(`${path}/consents`, {
+    purposes: names.filter((name) => given[name]), evidence: given.evidence, jurisdiction: consent?.jurisdiction ?? null,
+    expires_at: given.until ? new Date(`${given.until}T23:59:59`).toISOString() : null,
+  }));
+  if (!done) return;
+  await reload();
+  say("The consent was recorded.");
+}
+
+function showHistory() {
+  const words = { given: ["Given", "good"], withdrawn: ["Withdrawn", "warn"], merged: ["Merged", ""] };
+  fill(byId("history"), make("table", { class: "grid folds" },
+    make("thead", {}, make("tr", {}, ["", "When", "What", "Permissions from then on", "Evidence"].map((head) => make("th", { scope: "col" }, head || make("span", { class: "unseen" }, "Number"))))),
+    make("tbody", {}, person.consents.slice().reverse().map((one) => row(
+      ["", make("span", { class: "number soft" }, String(one.version))], ["When", make("span", { class: "number" }, when(one.recorded_at))],
+      ["What", badge(...words[one.act])], ["Permissions", one.consent ? one.consent.purposes.map(purpose).join(", ") : "none"], ["Evidence", one.consent?.evidence || ""])))));
+}
+
+async function reload() {
+  person = await get(path);
+  show();
+}
+
 async function erase(button) {
   const given = await ask({
     title: `Erase ${person.name}?`,
@@ -64,8 +137,7 @@ byId("erase").addEventListener("click", (event) => erase(event.currentTarget));
 
 try {
   bundleId = await bundleInUse();
-  person = await get(path);
-  show();
+  await reload();
 } catch (error) {
   failed(page, error);
 }

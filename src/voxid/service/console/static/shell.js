@@ -21,9 +21,9 @@ const nameTheme = () => { theme.textContent = root.dataset.theme === "dark" ? "L
 theme.addEventListener("click", () => {
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
   try { localStorage.setItem("voxid-theme", root.dataset.theme); } catch { /* not kept: the choice holds for this page */ }
-  nameTheme();
   document.dispatchEvent(new Event("voxid:theme"));
 });
+document.addEventListener("voxid:theme", nameTheme);
 nameTheme();
 
 const out = byId("sign-out");

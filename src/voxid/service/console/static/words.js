@@ -47,3 +47,8 @@ const PURPOSES = {
   "training": "Training of models",
 };
 export const purpose = (name) => PURPOSES[name] || name;
+
+const SHORT = { "verify": "Verify", "identify": "Identify", "diarize-name": "Name", "watchlist": "Watchlist", "training": "Training" };
+
+/** Return the purposes of a consent in their usual order, as short words. */
+export const purposes = (names) => Object.keys(PURPOSES).filter((name) => names.includes(name)).map((name) => SHORT[name]);
