@@ -31,7 +31,7 @@ KEPT = KeptTimeline.of(TALK, {"Anna": ANNA, "Bob": BOB})
 
 def speakers(kept: KeptTimeline, **names: str | None) -> list[str]:
     known = {ANNA: names.get("anna"), BOB: names.get("bob")}
-    return [turn.speaker for turn in kept.named(known, {}).turns]
+    return [turn.speaker for turn in kept.named(known, {})]
 
 
 def test_no_name_is_kept() -> None:
@@ -53,23 +53,23 @@ def test_names_are_those_of_the_moment() -> None:
     assert speakers(KEPT, anna="Anna") == ["Anna", "SPEAKER_00", "unknown-7k3f2m9x", "SPEAKER_01"]
     assert speakers(KEPT, anna="Annette")[0] == "Annette"
     shown = KEPT.named({ANNA: None, BOB: "Bob"}, {"unknown-7k3f2m9x": "Cid"})
-    assert [(turn.speaker, turn.named, turn.llr) for turn in shown.turns] == [
+    assert [(turn.speaker, turn.named, turn.llr) for turn in shown] == [
         ("SPEAKER_02", False, None),
         ("SPEAKER_00", False, None),
         ("Cid", True, None),
         ("SPEAKER_01", False, None),
     ]
-    assert shown.turns[1].suggestion == Suggestion("Bob", 1.0, 2.0)
-    assert KEPT.named({ANNA: "Anna", BOB: None}, {}).turns[1].suggestion is None
+    assert shown[1].suggestion == Suggestion("Bob", 1.0, 2.0)
+    assert KEPT.named({ANNA: "Anna", BOB: None}, {})[1].suggestion is None
 
 
 def test_a_turn_is_renamed_and_the_history_says_so() -> None:
-    """By its number; the name of the moment stands in the history too."""
+    """By its number, with who said so."""
     after = rename(KEPT, wanted_corrections(KEPT, BOB, turns=[2]), AT, "key:1")
-    shown = after.named({ANNA: "Anna", BOB: "Bob"}, {})
-    assert (shown.turns[1].speaker, shown.turns[1].named, shown.turns[1].reviewed) == ("Bob", True, True)
-    assert [(entry.old_label, entry.new_name, entry.reviewer) for entry in shown.history] == [
-        ("SPEAKER_00", "Bob", "key:1")
+    turn = after.named({ANNA: "Anna", BOB: "Bob"}, {})[1]
+    assert (turn.speaker, turn.named, turn.reviewed) == ("Bob", True, True)
+    assert [(entry.old_label, entry.new_name, entry.reviewer) for entry in after.timeline.history] == [
+        ("SPEAKER_00", BOB, "key:1")
     ]
 
 
@@ -85,7 +85,7 @@ def test_edits_are_undone_to_where_they_began() -> None:
     """Renamed, split, merged, stored in between; four times back, and then there is nothing."""
     states = [KEPT]
     for edit in (
-        lambda kept: rename(kept, wanted_corrections(kept, BOB, former="SPEAKER_00"), AT, "key:1"),
+        lambda kept: rename(kept, wanted_corrections(kept, BOB, formers=["SPEAKER_00"]), AT, "key:1"),
         lambda kept: split_turn(kept, 1, 0.7004, BOB, AT, "key:1"),
         lambda kept: merge_turns(kept, [3, 4], "SPEAKER_05", AT, "key:2"),
         lambda kept: split_turn(kept, 1, 0.2, None, AT, "key:2"),
@@ -113,7 +113,7 @@ def test_edits_are_undone_to_where_they_began() -> None:
         (lambda: merge_turns(KEPT, [1], None, AT, "k"), "merge_unclear", "1 turns of 1 speakers"),
         (lambda: merge_turns(KEPT, [1, 2], None, AT, "k"), "merge_unclear", "2 turns of 2 speakers"),
         (lambda: wanted_corrections(KEPT, BOB), "correction_unclear", "Give the numbers of the turns"),
-        (lambda: wanted_corrections(KEPT, BOB, former="X"), "speaker_missing", "Nobody is called 'X'"),
+        (lambda: wanted_corrections(KEPT, BOB, formers=["X"]), "speaker_missing", "Nobody is called 'X'"),
     ],
 )
 def test_an_edit_that_cannot_be(edit, code: str, found: str) -> None:  # type: ignore[no-untyped-def]

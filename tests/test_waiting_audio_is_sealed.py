@@ -141,7 +141,9 @@ def test_orphans_are_removed_and_wanted_audio_stays(spool: Spool) -> None:
 
 
 def test_one_process_has_a_spool(spool: Spool) -> None:
-    """A second one is refused until the first lets go."""
+    """A second one is refused until the first lets go; the folder comes with the first audio."""
+    assert not spool.folder.exists()
+    sealed(spool, b"a")
     with pytest.raises(ConfigError) as caught:
         Spool(spool.folder)
     assert caught.value.code == "spool_in_use"

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from voxid import __version__
 from voxid.recognize.opened import utc_now
 from voxid.service import problems
-from voxid.service.api import keys, people, policies, scores, sessions
+from voxid.service.api import corrections, diarizations, keys, people, policies, scores, sessions
 from voxid.service.console import routes as console
 from voxid.service.guard import RequestGuard
 from voxid.service.settings import ServiceSettings
@@ -24,6 +24,8 @@ __all__ = ["PREFIX", "ROUTERS", "create_app"]
 PREFIX: Final = "/v1"
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
+    diarizations.router,
+    corrections.router,
     policies.router,
     scores.router,
     keys.router,

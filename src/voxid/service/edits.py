@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,25 +18,27 @@ _SHORTEST_S = 0.01
 
 
 def wanted_corrections(
-    kept: KeptTimeline, speaker: str, *, turns: Sequence[int] = (), former: str | None = None
+    kept: KeptTimeline, speaker: str, *, turns: Sequence[int] = (), formers: Collection[str] = ()
 ) -> tuple[Correction, ...]:
-    """Return the corrections that some turns, or all turns of a speaker, mean.
+    """Return the corrections that some turns, or all turns of some speakers, mean.
 
     Args:
         kept: the timeline.
         speaker: who it is: a person id or a label.
         turns: numbers in order of time, from 1.
-        former: whose turns, instead: a person id or a label.
+        formers: whose turns, instead: person ids or labels.
 
     Raises:
         InputError: turn_missing, speaker_missing, correction_unclear when both or neither is given.
     """
-    if bool(turns) == (former is not None):
+    if bool(turns) == bool(formers):
         raise InputError(
             "correction_unclear", "Give the numbers of the turns, or the speaker whose turns all are meant."
         )
-    if former is not None:
-        return correct_speaker(kept.timeline, former, speaker)
+    if formers:
+        return tuple(
+            item for former in sorted(formers) for item in correct_speaker(kept.timeline, former, speaker)
+        )
     return tuple(correct_turn(kept.timeline, number, speaker) for number in dict.fromkeys(turns))
 
 

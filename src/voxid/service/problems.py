@@ -38,6 +38,13 @@ STATUS_OF: Final[dict[str, int]] = {
     "key_unknown": 404,
     "enrollment_missing": 404,
     "unknown_missing": 404,
+    "job_missing": 404,
+    "timeline_missing": 404,
+    "turn_missing": 404,
+    "speaker_missing": 404,
+    "review_missing": 404,
+    "watchlist_missing": 404,
+    "dispute_missing": 404,
     "model_missing": 404,
     # conflicts
     "document_changed": 409,

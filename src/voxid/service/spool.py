@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,7 @@ class SealedAudio:
 
 
 class Spool:
-    """A folder of sealed audio that belongs to one process at a time.
+    """A folder of sealed audio that belongs to one process at a time; it is made with the first audio.
 
     Raises:
         ConfigError: spool_in_use when another process has it. StoreError: spool_unwritable.
@@ -82,20 +83,29 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._opening = threading.Lock()
+        self._lock = -1
+        if folder.exists():
+            self._take()
+
+    def _take(self) -> None:
+        """Make the folder where it is missing, and hold other processes off."""
+        folder = self.folder
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _unwritable(folder, error) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(self._lock)
+            os.close(lock)
             raise ConfigError(
                 "spool_in_use",
                 f"The folder {folder} of waiting audio is used by another process; stop it, or give this one a data "
                 "folder of its own.",
             ) from None
+        self._lock = lock
 
     def close(self) -> None:
         """Let another process have the folder."""
@@ -111,8 +121,11 @@ class Spool:
             max_bytes: the most that is taken.
 
         Raises:
-            StoreError: spool_unwritable.
+            StoreError: spool_unwritable. ConfigError: spool_in_use.
         """
+        with self._opening:
+            if self._lock < 0:
+                self._take()
         return SealedWriter(self.folder / (os.urandom(16).hex() + _SUFFIX), owner, max_bytes)
 
     def open(self, audio: SealedAudio, owner: str, *, uri: str = "audio") -> SeekableAudio:

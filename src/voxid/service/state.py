@@ -18,6 +18,8 @@ from voxid.gallery.store import Store
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.opened import utc_now
 from voxid.service.credentials import ApiKeys, Sessions
+from voxid.service.diarizing import DIARIZATION, diarization
+from voxid.service.jobs import JobRunner
 from voxid.service.policy import TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
 from voxid.service.settings import ServiceSettings
@@ -180,13 +182,23 @@ class Service:
         self.clock = clock
         self.tenants = Tenants(settings, clock)
         self.remembered = Remembered()
+        self.jobs = JobRunner(_spool_of(settings), self.tenants, {DIARIZATION: diarization}, clock)
 
     def start(self) -> None:
         """Begin what runs beside requests; called once, before the first of them."""
+        self.jobs.start()
 
     def close(self) -> None:
         """End everything, at the latest when the process ends."""
+        self.jobs.close()
         self.tenants.close()
+
+
+def _spool_of(settings: ServiceSettings) -> Path:
+    """Return the folder of waiting audio: beside the one gallery that is served, else with the data."""
+    if settings.gallery is not None:
+        return settings.gallery.with_name(settings.gallery.name + ".spool")
+    return settings.data / "spool"
 
 
 def _key_in_environment() -> bool:

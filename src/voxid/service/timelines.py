@@ -18,7 +18,7 @@ from voxid.recognize.unknown import NAMING_PURPOSE
 from voxid.timeline import Timeline, Turn
 from voxid.timeline.document import JSON_VERSION
 
-__all__ = ["Edit", "KeptTimeline", "names_of_people"]
+__all__ = ["Edit", "KeptTimeline", "Shown", "names_of_people", "shown"]
 
 _KEPT_EDITS = 200
 """Those longest ago can no longer be undone; they stay in the history."""
@@ -108,24 +108,21 @@ class KeptTimeline:
         hinted = {turn.suggestion.person for turn in self.timeline.turns if turn.suggestion is not None}
         return {turn.speaker for turn in self.timeline.turns if turn.named} | hinted | set(self.labels)
 
-    def named(self, names: Mapping[str, str | None], unknown: Mapping[str, str | None]) -> Timeline:
-        """Return the timeline as it is shown.
+    def named(self, names: Mapping[str, str | None], unknown: Mapping[str, str | None]) -> list[Turn]:
+        """Return each turn as it is shown, in the order they are kept.
 
         Args:
             names: person id -> name, None where the person is gone or may not be named.
             unknown: what ids of unknown people are called by now, as `voxid.recognize.unknown` says.
         """
-        shown = {id_: names.get(id_) or label for id_, label in self.labels.items()}
-        turns = [_shown(turn, names, shown) for turn in self.timeline.relabel(unknown).turns]
-        history = tuple(
-            replace(
-                entry,
-                old_label=shown.get(entry.old_label, entry.old_label),
-                new_name=shown.get(entry.new_name, entry.new_name),
-            )
-            for entry in self.timeline.history
-        )
-        return replace(self.timeline, turns=tuple(turns), history=history)
+        shown = self.shown_labels(names)
+        alone = replace(self.timeline, history=())
+        known = (replace(alone, turns=(turn,)).relabel(unknown).turns[0] for turn in self.timeline.turns)
+        return [_shown(turn, names, shown) for turn in known]
+
+    def shown_labels(self, names: Mapping[str, str | None]) -> dict[str, str]:
+        """Return what each person on it is called: the name, or the label in its place."""
+        return {id_: names.get(id_) or label for id_, label in self.labels.items()}
 
     def edited(self, after: Timeline, at: datetime, by: str, act: str) -> KeptTimeline:
         """Return the timeline with this change, which can be undone."""
@@ -176,6 +173,56 @@ class KeptTimeline:
         timeline = Timeline.from_json(json.dumps(fields["timeline"]))
         edits = tuple(Edit.from_dict(one, timeline.duration_s) for one in fields["edits"])
         return cls(timeline, dict(fields["labels"]), edits)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A kept timeline as it is read now.
+
+    Args:
+        timeline: with names.
+        numbers: of each of its turns, from 1 as they are kept: whom two are shown for may change their order.
+        people: name -> person id.
+        speakers: as shown -> as kept.
+    """
+
+    timeline: Timeline
+    numbers: tuple[int, ...]
+    people: Mapping[str, str]
+    speakers: Mapping[str, frozenset[str]]
+
+
+def shown(gallery: Gallery, kept: KeptTimeline) -> Shown:
+    """Return a kept timeline with the names of this moment.
+
+    Raises:
+        StoreError: store_damaged.
+    """
+    names = names_of_people(gallery, kept.people())
+    unknown = gallery.unknown.names(kept.timeline.voice_ids)
+    people = {name: id_ for id_, name in names.items() if name is not None}
+    store, _ = gallery.stored()
+    people |= {name: id_ for name in unknown.values() if name is not None and (id_ := store.find(name))}
+    turns = kept.named(names, unknown)
+    labels = kept.shown_labels(names)
+    speakers: dict[str, set[str]] = {}
+    for turn, former in zip(turns, kept.timeline.turns, strict=True):
+        speakers.setdefault(turn.speaker, set()).add(former.speaker)
+    order = sorted(range(len(turns)), key=lambda at: (turns[at].start_s, turns[at].end_s, turns[at].speaker))
+    history = tuple(
+        replace(
+            entry,
+            old_label=labels.get(entry.old_label, entry.old_label),
+            new_name=labels.get(entry.new_name, entry.new_name),
+        )
+        for entry in kept.timeline.history
+    )
+    return Shown(
+        replace(kept.timeline, turns=tuple(turns), history=history),
+        tuple(at + 1 for at in order),
+        people,
+        {name: frozenset(formers) for name, formers in speakers.items()},
+    )
 
 
 def names_of_people(gallery: Gallery, ids: Iterable[str]) -> dict[str, str | None]:

@@ -1,0 +1,157 @@
+"""Diarization as a job: a recording becomes a kept timeline, voices to be remembered, names to be reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from voxid.audio import load
+from voxid.audit.events import Event
+from voxid.decision import DEFAULT_PROFILE
+from voxid.diarize import DiarizeOptions, SpeakerCount, diarize, remember
+from voxid.diarize.pipeline import PACK_BEYOND_S
+from voxid.errors import InputError
+from voxid.gallery import Grounds
+from voxid.gallery.documents import Document
+from voxid.gallery.store import Store
+from voxid.recognize.gallery import Gallery
+from voxid.service.jobs import Task, WorkDone
+from voxid.service.reviewing import suggestion_reviews
+from voxid.service.timelines import KeptTimeline
+from voxid.timeline import Timeline
+
+__all__ = ["DIARIZATION", "TIMELINE", "Wanted", "diarization", "read_kept", "rewritten"]
+
+DIARIZATION: Final = "diarization"
+"""The kind of the jobs."""
+TIMELINE: Final = "timeline"
+"""The kind of the documents."""
+
+_HEARD_SHARE: Final = 0.9  # of the work; remembering voices takes the rest
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a diarization is asked for.
+
+    Args:
+        uri: short name of the recording.
+        channel: 0-based channel; None averages all.
+        speakers, min_speakers, max_speakers: how many voices, where it is known.
+        name_people: look for people of the gallery who consent to be named.
+        profile: threshold profile a name must pass.
+        basis: purpose and legal basis on which voices without a name are kept; None: none is kept.
+        remember_days: how long they are kept.
+        keep_days: how long the job and its timeline are kept, 1 to 365.
+
+    Raises:
+        InputError: speaker_count_invalid, retention_invalid, basis_invalid. PolicyError: basis_missing.
+    """
+
+    uri: str = "audio"
+    channel: int | None = None
+    speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    name_people: bool = True
+    profile: str = DEFAULT_PROFILE
+    basis: str | None = None
+    remember_days: int = 30
+    keep_days: int = 30
+
+    def __post_init__(self) -> None:
+        SpeakerCount.checked(self.speakers, self.min_speakers, self.max_speakers)
+        if not 1 <= self.keep_days <= 365:
+            raise InputError(
+                "retention_invalid",
+                f"A timeline was to be kept for {self.keep_days} days; expected 1 to 365.",
+            )
+        self.grounds()
+
+    def grounds(self) -> Grounds | None:
+        """Return on which grounds voices without a name are kept."""
+        return None if self.basis is None else Grounds(self.basis, self.remember_days)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as the job keeps them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Wanted:
+        """Return what `to_dict` wrote."""
+        return cls(**fields)
+
+
+def diarization(task: Task) -> WorkDone:
+    """Return the timeline of a recording, to be kept, and what of it needs review."""
+    wanted = Wanted.from_dict(task.request)
+    gallery = task.gallery if wanted.name_people else None
+    with task.audio() as audio:
+        waveform = load(audio, channel=wanted.channel, pack_beyond_s=PACK_BEYOND_S)
+    task.report(0.0)
+    timeline = diarize(
+        waveform,
+        gallery=gallery,
+        bundle=task.gallery.bundle,
+        speakers=wanted.speakers,
+        min_speakers=wanted.min_speakers,
+        max_speakers=wanted.max_speakers,
+        options=DiarizeOptions(profile=wanted.profile),
+        progress=lambda share: task.report(_HEARD_SHARE * share),
+    )
+    grounds = wanted.grounds()
+    kept_voices = 0
+    if grounds is not None:
+        timeline, kept = remember(timeline, waveform, task.gallery, grounds, profile=wanted.profile)
+        kept_voices = sum(one.id is not None for one in kept)
+    now = task.gallery.now()
+    return _done(task, KeptTimeline.of(timeline, _ids(task.gallery, timeline)), wanted, now, kept_voices)
+
+
+def read_kept(store: Store, id_: str) -> tuple[Document, KeptTimeline]:
+    """Return the kept timeline of a diarization, and the document it is in.
+
+    Raises:
+        InputError: timeline_missing.
+    """
+    document = store.document(TIMELINE, id_)
+    if document is None:
+        raise InputError(
+            "timeline_missing",
+            "There is no timeline of this id: the job is not done, failed, or was deleted; look at the job.",
+        )
+    return document, KeptTimeline.from_dict(document.body)
+
+
+def rewritten(document: Document, kept: KeptTimeline) -> Document:
+    """Return the next version of a kept timeline's document."""
+    return replace(document, body=kept.to_dict(), version=document.version + 1)
+
+
+def _done(task: Task, kept: KeptTimeline, wanted: Wanted, now: datetime, kept_voices: int) -> WorkDone:
+    timeline = kept.timeline
+    document = Document(TIMELINE, task.id, kept.to_dict(), due_at=now + timedelta(days=wanted.keep_days))
+    named = {turn.speaker for turn in timeline.turns if turn.named}
+    reviews = suggestion_reviews(task.id, timeline, now)
+    summary = {
+        "duration_s": round(timeline.duration_s, 3),
+        "speakers": len(timeline.speakers),
+        "named": len(named),
+        "turns": len(timeline.turns),
+        "kept_voices": kept_voices,
+        "reviews": len(reviews),
+    }
+    event = Event(
+        "diarize.kept", facts={"job": task.id, "audio_sha256": timeline.audio_sha256, **summary}, at=now
+    )
+    return WorkDone(summary, (document, *reviews), (event,))
+
+
+def _ids(gallery: Gallery, timeline: Timeline) -> dict[str, str]:
+    hinted = (turn.suggestion.person for turn in timeline.turns if turn.suggestion is not None)
+    names = {turn.speaker for turn in timeline.turns if turn.named} | set(hinted)
+    store, _ = gallery.stored()
+    found = {name: store.find(name) for name in names}
+    return {name: id_ for name, id_ in found.items() if id_ is not None}
