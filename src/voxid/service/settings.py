@@ -13,9 +13,11 @@ from typing import Any, Final, get_args, get_type_hints
 
 from voxid.errors import ConfigError
 
-__all__ = ["Limits", "OidcSettings", "ServiceSettings", "load_settings"]
+__all__ = ["Limits", "OidcSettings", "OperationsSettings", "ServiceSettings", "load_settings"]
 
 SETTINGS_FILE: Final = "voxid.toml"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("json", "text")
 _ENV_PREFIX: Final = "VOXID_"
 
 
@@ -74,6 +76,47 @@ class OidcSettings:
 
 
 @dataclass(frozen=True)
+class OperationsSettings:
+    """How the service is watched. By default nothing of it leaves the process but log lines on stderr.
+
+    Args:
+        log_level: "debug", "info", "warning" or "error".
+        log_format: "json", one object a line, or "text".
+        metrics_host, metrics_port: where /metrics is also served, without a key, to whoever reaches the address;
+            port 0: nowhere but at /metrics of the service, to keys with the scope metrics.
+        evaluations: folder of reports of `voxid evaluate --report` or `--json`, whose error rates /metrics shows.
+        trace_file: where the stages of every request are written, as JSON lines; needs the extra tracing.
+        otlp_endpoint: where they are sent, e.g. http://collector:4318/v1/traces; needs the extra tracing.
+        min_free_bytes: with less free space where the data is, the service says that it is not ready.
+        ready_for_s: how long an answer of /readyz is given again before everything is looked at anew.
+    """
+
+    log_level: str = "info"
+    log_format: str = "json"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    evaluations: Path | None = None
+    trace_file: Path | None = None
+    otlp_endpoint: str | None = field(default=None, repr=False)
+    min_free_bytes: int = 256 << 20
+    ready_for_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for key, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
+            value = getattr(self, key)
+            if value not in known:
+                raise ConfigError(
+                    "settings_invalid",
+                    f"operations.{key} is {value!r}; expected one of: {', '.join(known)}.",
+                )
+        if self.otlp_endpoint is not None and not self.otlp_endpoint.startswith(("http://", "https://")):
+            raise ConfigError(
+                "settings_invalid",
+                "operations.otlp_endpoint is no http(s) address; expected e.g. http://collector:4318/v1/traces.",
+            )
+
+
+@dataclass(frozen=True)
 class ServiceSettings:
     """Everything `voxid serve` can be told.
 
@@ -97,6 +140,7 @@ class ServiceSettings:
     secure_cookies: bool = False
     limits: Limits = Limits()
     oidc: OidcSettings | None = None
+    operations: OperationsSettings = OperationsSettings()
 
 
 def load_settings(
