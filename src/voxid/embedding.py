@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from voxid.audio import Waveform
 from voxid.bundle import Bundle
-from voxid.errors import CompatibilityError, InputError
+from voxid.errors import CompatibilityError, InputError, VoxidError
 from voxid.features import frame_count
 from voxid.frontend import FrontEnd
 from voxid.speech import speech_mask
@@ -237,6 +237,8 @@ class Embedder:
             out = self._session.run(
                 wanted, {name: np.ascontiguousarray(x, np.float32) for name, x in inputs.items()}
             )[0]
+        except VoxidError:
+            raise
         except Exception as error:  # onnxruntime raises its own unrelated classes
             shapes = ", ".join(f"{name} {x.shape}" for name, x in inputs.items())
             raise InputError(

@@ -37,6 +37,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "document_missing": 404,
     "key_unknown": 404,
     "enrollment_missing": 404,
+    "live_call_missing": 404,
     "unknown_missing": 404,
     "job_missing": 404,
     "timeline_missing": 404,
@@ -67,6 +68,8 @@ STATUS_OF: Final[dict[str, int]] = {
     # too often
     "rate_limited": 429,
     "person_locked": 429,
+    "live_calls_exceeded": 429,
+    "overloaded": 503,
     # the store
     "store_busy": 503,
     "store_readonly": 503,

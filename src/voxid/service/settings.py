@@ -13,7 +13,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from voxid.errors import ConfigError
 
-__all__ = ["Limits", "OidcSettings", "OperationsSettings", "ServiceSettings", "load_settings"]
+__all__ = ["Limits", "LiveLimits", "OidcSettings", "OperationsSettings", "ServiceSettings", "load_settings"]
 
 SETTINGS_FILE: Final = "voxid.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -56,6 +56,30 @@ class Limits:
     lockout_s: float = 900.0
     replay_days: float = 30.0
     idempotency_h: float = 24.0
+
+
+@dataclass(frozen=True)
+class LiveLimits:
+    """What live calls may take.
+
+    Args:
+        calls, tenant_calls: at once, of everybody and of one tenant.
+        max_h: a call is ended after so many hours.
+        idle_s: a call is ended when neither audio nor a message came for so long.
+        resume_s: a call whose connection broke is kept for so long, so that its client may come back.
+        send_s: a client that does not read for so long is disconnected; its call goes on and waits for it.
+        behind_s: audio of a call that may wait to be heard; then no more is read until some was.
+        message_bytes: of one message, at most.
+    """
+
+    calls: int = 200
+    tenant_calls: int = 100
+    max_h: float = 8.0
+    idle_s: float = 30.0
+    resume_s: float = 60.0
+    send_s: float = 10.0
+    behind_s: float = 10.0
+    message_bytes: int = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -139,6 +163,7 @@ class ServiceSettings:
     bundle: str | None = None
     secure_cookies: bool = False
     limits: Limits = Limits()
+    live: LiveLimits = LiveLimits()
     oidc: OidcSettings | None = None
     operations: OperationsSettings = OperationsSettings()
 
