@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voxid.audio import AudioLimits, Waveform
     from voxid.audio import load as load_audio
     from voxid.bundle import Bundle, default_bundle, load_bundle
+    from voxid.client import Client
     from voxid.decision import Candidate, Decision, Outcome
     from voxid.diarize import diarize
     from voxid.diarize.find import find
@@ -44,6 +45,7 @@ __all__ = [
     "AudioLimits",
     "Bundle",
     "Candidate",
+    "Client",
     "CompatibilityError",
     "ConfigError",
     "Consent",
@@ -72,6 +74,7 @@ _HOME: Final[dict[str, tuple[str, str]]] = {
     "AudioLimits": ("voxid.audio", "AudioLimits"),
     "Bundle": ("voxid.bundle", "Bundle"),
     "Candidate": ("voxid.decision", "Candidate"),
+    "Client": ("voxid.client", "Client"),
     "CompatibilityError": ("voxid.errors", "CompatibilityError"),
     "ConfigError": ("voxid.errors", "ConfigError"),
     "Consent": ("voxid.gallery", "Consent"),

@@ -31,12 +31,31 @@ from voxid.recognize.enrollment import (
 from voxid.recognize.listening import Heard, embedding_of
 from voxid.speech import QualityPolicy
 
-__all__ = ["Application", "refuse_opted_out"]
+__all__ = ["Application", "Preview", "refuse_opted_out"]
 
 # Enrolling looks first and writes then; when another process wrote in between, it looks again, this often.
 _MAX_RACES: Final = 20
 # The nearest few are looked at: the person's own earlier record may be the nearest.
 _DUPLICATES_LOOKED_AT: Final = 5
+
+
+@dataclass(frozen=True)
+class Preview:
+    """How an enrollment stands before it is written.
+
+    Args:
+        net_speech_s: seconds of speech behind all references the person would have.
+        consistency: as `Enrollment.consistency`.
+        inconsistent: what does not sound like the rest: a sentence; None: nothing.
+        duplicate: whose voice it is like: a sentence; None: nobody's.
+        certain: whether it is so like that the enrollment would be refused.
+    """
+
+    net_speech_s: float
+    consistency: float | None
+    inconsistent: str | None
+    duplicate: str | None
+    certain: bool
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,26 @@ class Application:
         if problem and not self.allow_inconsistent:
             raise InputError("enrollment_inconsistent", f"{problem} Nothing was stored.")
         return fresh, consistency, [*warnings, *([problem] if problem else [])]
+
+    def preview(self, store: Store, index: PeopleIndex, heard: Sequence[Heard]) -> Preview:
+        """Return how the recordings would fare, without writing anything.
+
+        Raises:
+            As `admit`.
+        """
+        with store.snapshot():
+            person = self.admit(store)
+            known = {print_.info.audio_sha256 for print_ in person.voiceprints} if person else set()
+            fresh = [recording for recording in heard if recording.audio_sha256 not in known]
+            lowest, problem = check_consistency(self.name, person, fresh, self.bundle, self.policy)
+            record = self._record(person, fresh)
+            certain, alike = False, []
+            if fresh and not (person and person.voiceprints):
+                try:
+                    alike = self._compare_with_others(store, index, record)
+                except PolicyError as error:
+                    certain, alike = True, [error.message]
+        return Preview(record.public().net_speech_s, lowest, problem, alike[0] if alike else None, certain)
 
     def commit(
         self,

@@ -16,7 +16,7 @@ from voxid.gallery.change import Change
 from voxid.gallery.consent import Consent
 from voxid.gallery.names import clean_name
 from voxid.gallery.records import PersonRecord
-from voxid.recognize.applying import Application
+from voxid.recognize.applying import Application, Preview
 from voxid.recognize.comparing import Claim, Search
 from voxid.recognize.enrollment import Enrollment
 from voxid.recognize.listening import Heard, Hearing, as_sources, embedding_of, hear
@@ -88,6 +88,15 @@ class Gallery(GalleryOfPeople):
         """
         self.bundle.check_calibrated()
         self._application(name).admit(self.stored()[0])
+
+    def preview(self, name: str, heard: Sequence[Heard]) -> Preview:
+        """Return how recordings heard before would fare in `enroll_heard`; nothing is written.
+
+        Raises:
+            As `check_enrollable`.
+        """
+        store, index = self.stored()
+        return self._application(name).preview(store, index, heard)
 
     def enroll_heard(
         self,

@@ -13,7 +13,20 @@ from starlette.concurrency import run_in_threadpool
 from voxid import __version__
 from voxid.recognize.opened import utc_now
 from voxid.service import problems
-from voxid.service.api import corrections, diarizations, keys, people, policies, scores, sessions
+from voxid.service.api import (
+    consents,
+    corrections,
+    diarizations,
+    enrollments,
+    identification,
+    keys,
+    models,
+    people,
+    policies,
+    scores,
+    sessions,
+    verification,
+)
 from voxid.service.console import routes as console
 from voxid.service.guard import RequestGuard
 from voxid.service.settings import ServiceSettings
@@ -24,10 +37,15 @@ __all__ = ["PREFIX", "ROUTERS", "create_app"]
 PREFIX: Final = "/v1"
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
+    consents.router,
+    enrollments.router,
+    verification.router,
+    identification.router,
     diarizations.router,
     corrections.router,
     policies.router,
     scores.router,
+    models.router,
     keys.router,
     sessions.router,
 )

@@ -9,15 +9,16 @@ A route asks for its tenant by the scope it needs: ``tenant: Annotated[Tenant, D
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from functools import cache
 from hmac import compare_digest
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from voxid.audit.actors import Actor, acting_as
 from voxid.errors import InputError, PolicyError
 from voxid.service.credentials import Token, csrf_of, invalid_credentials, split_token
 from voxid.service.roles import Principal, scopes_of
@@ -53,8 +54,10 @@ async def principal_of(connection: HTTPConnection) -> Principal:
 
 
 @cache
-def tenant_for(scope: str | None = None) -> Callable[..., Coroutine[Any, Any, Tenant]]:
-    """Return the dependency that hands out the caller's tenant, if they may do what `scope` names.
+def tenant_for(scope: str | None = None) -> Callable[..., AsyncIterator[Tenant]]:
+    """Return the dependency that hands out the caller's tenant, if they may do what `scope` names, and often enough.
+
+    Whatever the route writes into the audit log is the caller's act.
 
     Args:
         scope: of `voxid.service.roles.SCOPES`; None: anybody signed in.
@@ -62,15 +65,25 @@ def tenant_for(scope: str | None = None) -> Callable[..., Coroutine[Any, Any, Te
 
     async def tenant(
         connection: HTTPConnection, principal: Annotated[Principal, Depends(principal_of)]
-    ) -> Tenant:
+    ) -> AsyncIterator[Tenant]:
         if scope is not None and scope not in principal.scopes:
             raise PolicyError(
                 "scope_missing",
                 f"This needs the scope {scope!r}, which the key, token or session does not have; use another one.",
             )
-        return await run_in_threadpool(service_of(connection).tenants.get, principal.tenant)
+        admitted = await run_in_threadpool(_admitted, service_of(connection), principal)
+        with acting_as(Actor(principal.kind, principal.id, connection.state.request_id)):
+            yield admitted
 
     tenant.scope = scope  # type: ignore[attr-defined]  # read again where the OpenAPI document is made
+    return tenant
+
+
+def _admitted(service: Service, principal: Principal) -> Tenant:
+    tenant = service.tenants.get(principal.tenant)
+    limits = service.settings.limits
+    service.allow(tenant, "tenant", limits.tenant_per_min)
+    service.allow(tenant, f"{principal.kind}:{principal.id}", limits.key_per_min)
     return tenant
 
 

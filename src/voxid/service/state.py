@@ -17,9 +17,11 @@ from voxid.gallery.keys import create_key_file
 from voxid.gallery.store import Store
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.opened import utc_now
+from voxid.service.attempts import Attempts
 from voxid.service.credentials import ApiKeys, Sessions
 from voxid.service.diarizing import DIARIZATION, diarization
 from voxid.service.jobs import JobRunner
+from voxid.service.limits import Quotas
 from voxid.service.policy import TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
 from voxid.service.settings import ServiceSettings
@@ -182,7 +184,17 @@ class Service:
         self.clock = clock
         self.tenants = Tenants(settings, clock)
         self.remembered = Remembered()
+        self.attempts = Attempts(settings.limits, clock)
+        self._quotas = Quotas()
         self.jobs = JobRunner(_spool_of(settings), self.tenants, {DIARIZATION: diarization}, clock)
+
+    def allow(self, tenant: Tenant, counter: str, per_min: int) -> None:
+        """Count one more of something a tenant may do so often a minute.
+
+        Raises:
+            TooOftenError: rate_limited.
+        """
+        self._quotas.take(tenant.store, tenant.id, counter, per_min, self.clock())
 
     def start(self) -> None:
         """Begin what runs beside requests; called once, before the first of them."""

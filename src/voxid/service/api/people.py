@@ -10,11 +10,14 @@ from pydantic import BaseModel, Field
 from voxid.errors import InputError
 from voxid.gallery.records import Person
 from voxid.service.api.shapes import After, ConsentIn, In, Limit, Name, PersonId, PersonOut, page_of
+from voxid.service.idempotency import Once
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
 
-__all__ = ["person_by_id", "router"]
+__all__ = ["NOBODY", "person_by_id", "router"]
+
+NOBODY = "There is no person of this id; list the people to see who is on record."
 
 router = APIRouter(prefix="/people", tags=["people"], responses=responses())
 
@@ -64,9 +67,7 @@ def person_by_id(tenant: Tenant, person_id: str) -> Person:
     """
     record = tenant.store.read(person_id)
     if record is None:
-        raise InputError(
-            "person_missing", "There is no person of this id; list the people to see who is on record."
-        )
+        raise InputError("person_missing", NOBODY)
     return record.public()
 
 
@@ -79,10 +80,22 @@ def list_people(tenant: Reading, limit: Limit = 50, after: After = None) -> Peop
     )
 
 
-@router.post("", status_code=201, summary="Put a person on record", responses=responses(409))
-def add_person(tenant: Writing, wanted: NewPerson) -> PersonOut:
+@router.post(
+    "",
+    status_code=201,
+    summary="Put a person on record",
+    responses=responses(409),
+    response_model=PersonOut,
+)
+def add_person(tenant: Writing, once: Once, wanted: NewPerson) -> object:
     """Record a person and their consent; their voice comes with an enrollment."""
-    return PersonOut.of(tenant.gallery.register(wanted.name, wanted.consent.consent()))
+
+    def added() -> PersonOut:
+        return PersonOut.of(tenant.gallery.register(wanted.name, wanted.consent.consent()))
+
+    return once.answer(
+        added, about=(wanted.model_dump_json(),), person_of=lambda person: person.id, status=201
+    )
 
 
 @router.post("/search", summary="Find a person by name")

@@ -1,0 +1,148 @@
+"""Verify: is this recording the person it claims to be?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from voxid.decision import Decision, Outcome
+from voxid.errors import InputError
+from voxid.service.api.people import NOBODY, person_by_id
+from voxid.service.api.shapes import PersonId
+from voxid.service.attempts import FAILED, unlock
+from voxid.service.hearing import hearing_for
+from voxid.service.idempotency import Once
+from voxid.service.identity import principal_of, service_of, tenant_for
+from voxid.service.problems import responses
+from voxid.service.roles import Principal
+from voxid.service.state import Service, Tenant
+from voxid.service.uploads import AUDIO_BODY, Audio, Upload
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/people/{person_id}", tags=["verify"], responses=responses(404))
+
+Verifying = Annotated[Tenant, Depends(tenant_for("verify"))]
+Writing = Annotated[Tenant, Depends(tenant_for("people:write"))]
+Asking = Annotated[Principal, Depends(principal_of)]
+Profile = Annotated[
+    str | None,
+    Query(max_length=60, description="Threshold profile; without it the policy's", examples=["far_1pct"]),
+]
+
+# What would tell somebody who may not see people whether one is on record.
+_TELLING = frozenset(
+    {
+        Outcome.NOT_ENROLLED,
+        Outcome.OPTED_OUT,
+        Outcome.CONSENT_MISSING,
+        Outcome.CONSENT_EXPIRED,
+        Outcome.TEMPLATE_EXPIRED,
+        Outcome.MODEL_MISMATCH,
+    }
+)
+
+
+class DecisionOut(BaseModel):
+    """What came of a verification; only `accept` lets anybody in."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "outcome": "accept",
+                "accepted": True,
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "llr": 7.41,
+                "profile": "far_1pct",
+                "far": 0.01,
+                "net_speech_s": 6.2,
+                "model_id": "voxid-base@0123456789ab",
+                "audio_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "reason": "LLR 7.41 reaches the threshold 2.10 of profile far_1pct.",
+            }
+        }
+    )
+
+    outcome: Outcome
+    accepted: bool
+    person_id: str
+    llr: float | None = Field(
+        description="Log-likelihood ratio, natural logarithm, 2 decimals; null: not compared"
+    )
+    profile: str
+    far: float = Field(description="False-accept rate the profile was chosen for")
+    net_speech_s: float | None
+    model_id: str
+    audio_sha256: str | None
+    reason: str
+
+    @classmethod
+    def of(cls, decision: Decision, person_id: str) -> DecisionOut:
+        """Return the decision as JSON shows it; the score behind the LLR is not given out."""
+        fields = decision.to_dict()
+        return cls.model_validate({**fields, "person_id": person_id})
+
+
+@router.post(
+    "/verifications",
+    summary="Verify a person",
+    responses=responses(404, 408, 409, 413, 415),
+    openapi_extra=AUDIO_BODY,
+    response_model=DecisionOut,
+)
+def verify_person(
+    tenant: Verifying,
+    asking: Asking,
+    person_id: PersonId,
+    audio: Audio,
+    once: Once,
+    request: Request,
+    profile: Profile = None,
+) -> object:
+    """Decide whether a recording is the person.
+
+    A recording counts once: its copy, or nearly its copy, is refused (`audio_replayed`). Tries that fail lock the
+    person for a while (`person_locked`).
+    """
+    service = service_of(request)
+    person = person_by_id(tenant, person_id)
+    chosen = profile or tenant.policy.verify_profile
+
+    def decide() -> DecisionOut:
+        service.allow(tenant, f"person:{person_id}", service.settings.limits.person_per_min)
+        decision = _decided(service, tenant, person_id, audio, chosen)
+        if decision.outcome in _TELLING and "people:read" not in asking.scopes:
+            raise InputError("person_missing", NOBODY)
+        return DecisionOut.of(decision, person_id)
+
+    return once.answer(decide, person_id=person.id, about=(chosen, str(audio.channel), audio.sha256))
+
+
+@router.delete("/lock", status_code=204, summary="Unlock a person")
+def unlock_person(tenant: Writing, person_id: PersonId, request: Request) -> None:
+    """Let tries at a person through again before the lock ends by itself."""
+    service = service_of(request)
+    person_by_id(tenant, person_id)
+    unlock(tenant.store, person_id, service.settings.limits, service.clock())
+
+
+def _decided(service: Service, tenant: Tenant, person_id: str, audio: Upload, profile: str) -> Decision:
+    person = person_by_id(tenant, person_id)
+    enrolled = frozenset(print_.audio_sha256 for print_ in person.voiceprints)
+    limits, sha256 = service.settings.limits, audio.sha256
+    with service.attempts.trying(tenant.id, tenant.store, person_id, enrolled) as attempt:
+        hearing = hearing_for(
+            tenant.gallery,
+            limits.max_verify_s,
+            limits.max_audio_bytes,
+            before=lambda: attempt.refuse_replay(sha256),
+            decoded=lambda waveform: attempt.refuse_near_replay(waveform, sha256, service.clock()),
+        )
+        decision = tenant.gallery.verify(
+            person.name, audio.content, profile=profile, channel=audio.channel, hearing=hearing
+        )
+        attempt.failed = decision.outcome in FAILED
+        attempt.accepted = bool(decision)
+    return decision
