@@ -1,5 +1,5 @@
 # make demo    the main job on the bundled sample voices; writes ./voxid-demo
-# make test    the whole test suite
+# make test    the whole test suite, with a PostgreSQL server of its own where there can be one
 # make check   format, lint, types, import order, doctests, README commands
 # make bench   timings on this machine (what the README's table is made from)
 # make voices  make the sample voices again (Debian: needs espeak-ng, see src/voxid/data/voices/README.md)
@@ -21,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/voxid demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	scripts/with_postgres.sh $(BIN)/python -m pytest
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests scripts bench

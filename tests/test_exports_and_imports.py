@@ -15,6 +15,8 @@ from voxid.gallery.search import reference_vector
 from voxid.gallery.store import Store
 from voxid.gallery.transfer import export_gallery, import_gallery
 
+BOTH_ENGINES = True
+
 PASSPHRASE = "correct horse battery staple"
 MEAN = (np.arange(DIM) / 1000).astype(np.float32)
 
@@ -67,6 +69,7 @@ def test_an_empty_gallery_becomes_the_same(source: Store, target: Store, tmp_pat
     assert target.check() == source.check()
 
 
+@pytest.mark.file_only
 def test_nothing_in_the_file_is_readable(source: Store, tmp_path: Path) -> None:
     path = tmp_path / "all.voxidexport"
     export_gallery(source, path, PASSPHRASE, NOW)
@@ -92,6 +95,7 @@ def test_a_wrong_passphrase_is_said(source: Store, target: Store, tmp_path: Path
     assert caught.value.code == "passphrase_wrong"
 
 
+@pytest.mark.file_only
 def test_damage_and_truncation_import_nothing(source: Store, target: Store, tmp_path: Path) -> None:
     """Any flipped byte, any cut: a coded error and an unchanged gallery."""
     path, copy = tmp_path / "all", tmp_path / "copy"
@@ -113,6 +117,7 @@ def test_damage_and_truncation_import_nothing(source: Store, target: Store, tmp_
     assert target.generation() == 1
 
 
+@pytest.mark.file_only
 def test_records_cannot_be_dropped_or_swapped(source: Store, target: Store, tmp_path: Path) -> None:
     """Whole records removed, exchanged or repeated, each intact in itself."""
     path = tmp_path / "all"
@@ -133,6 +138,7 @@ def test_records_cannot_be_dropped_or_swapped(source: Store, target: Store, tmp_
     assert names(target) == []
 
 
+@pytest.mark.file_only
 def test_a_newer_export_asks_for_an_upgrade(source: Store, target: Store, tmp_path: Path) -> None:
     path = tmp_path / "all"
     export_gallery(source, path, PASSPHRASE, NOW)

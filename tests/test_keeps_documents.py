@@ -15,6 +15,8 @@ from voxid.errors import CompatibilityError, InputError, StoreError
 from voxid.gallery.documents import MAX_DOCUMENT_BYTES, Document, new_document_id
 from voxid.gallery.store import Store
 
+BOTH_ENGINES = True
+
 ALICE = person("Alice", 1)
 
 
@@ -83,6 +85,7 @@ def test_documents_are_listed_by_what_is_in_the_clear(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.file_only
 def test_documents_go_with_their_person(tmp_path: Path) -> None:
     """Deleted in the same transaction, key and bytes; those of others stay."""
     store = new_store(tmp_path, ALICE, person("Bob", 2))
@@ -155,6 +158,7 @@ def test_a_body_that_is_no_json_is_refused(tmp_path: Path, body: dict[str, objec
     store.close()
 
 
+@pytest.mark.file_only
 def test_nothing_of_a_body_lies_in_the_clear(tmp_path: Path) -> None:
     store = new_store(tmp_path, ALICE)
     write(store, Document("job", "a", {"note": "Wilhelmina"}))
@@ -165,6 +169,7 @@ def test_nothing_of_a_body_lies_in_the_clear(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.file_only
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
@@ -233,6 +238,7 @@ def test_documents_can_be_handed_on(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.file_only
 def test_deleting_a_document(tmp_path: Path) -> None:
     """Absent afterwards, its bytes too where that is asked; deleting twice is said."""
     store = new_store(tmp_path)
@@ -270,6 +276,7 @@ def test_counters_stop_at_their_limit_and_begin_again(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.file_only
 def test_counters_that_ran_out_are_not_kept(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     with store.changing() as change:

@@ -18,6 +18,8 @@ from voxid.gallery.store import Store
 from voxid.gallery.transfer import export_gallery, import_gallery
 from voxid.gallery.unknown import MAX_SIGHTINGS, OptOut, UnknownRecord, is_unknown_id, new_unknown_id
 
+BOTH_ENGINES = True
+
 ONE, TWO, THREE = "unknown-00000001", "unknown-00000002", "unknown-00000003"
 PASSPHRASE = "four words of a passphrase"
 
@@ -55,6 +57,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.file_only
 def test_nothing_of_an_unknown_person_is_stored_in_the_clear(tmp_path: Path) -> None:
     """Neither the recordings, nor the grounds, nor the embedding; the id alone, which means nothing."""
     record = unknown(ONE, 3)
@@ -69,6 +72,7 @@ def test_nothing_of_an_unknown_person_is_stored_in_the_clear(tmp_path: Path) -> 
     store.close()
 
 
+@pytest.mark.file_only
 @pytest.mark.parametrize("crowd", [0, 20])
 def test_no_byte_of_a_forgotten_unknown_person_is_left(tmp_path: Path, crowd: int) -> None:
     """Neither id, nor former id, nor wrapped key, nor any piece of ciphertext, nor the embedding."""
@@ -92,6 +96,7 @@ def test_no_byte_of_a_forgotten_unknown_person_is_left(tmp_path: Path, crowd: in
         store.close()
 
 
+@pytest.mark.file_only
 def test_a_row_put_back_from_before_is_noticed(tmp_path: Path) -> None:
     """As with people: behind our back nothing is removed, added or exchanged."""
     store = new_store(tmp_path)
@@ -113,6 +118,7 @@ def test_a_row_put_back_from_before_is_noticed(tmp_path: Path) -> None:
         assert caught.value.code == "store_damaged", statement
 
 
+@pytest.mark.file_only
 def test_a_person_erased_takes_former_ids_along(tmp_path: Path) -> None:
     """And one who is merely rewritten keeps them."""
     alice = person("Alice", 1)

@@ -22,6 +22,8 @@ import sys
 from pathlib import Path
 from synthetic_people import person, put
 from voxid.gallery.store import Store
+
+BOTH_ENGINES = True
 store, who = Store.open(Path(sys.argv[1])), sys.argv[2]
 for n in range(20):
     put(store, person(f"{who} {n}", hash((who, n)) % 2**32))
@@ -44,6 +46,7 @@ def nearest(store: Store, index: PeopleIndex, seed: int) -> list[str]:
         return [id_ for id_, score in next(index.search(voice[None], 3, "identify", NOW)) if score > 0.9]
 
 
+@pytest.mark.file_only
 def test_two_processes_make_and_fill_one_gallery(tmp_path: Path) -> None:
     """Started together on a path where nothing is: one key, one gallery, all forty people in it."""
     path = tmp_path / "people.voxid"
@@ -140,6 +143,7 @@ def test_a_voiceprint_belongs_to_one_person(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.file_only
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """A gallery whose file is read-only can be read, and a change is refused with a sentence."""
     if os.geteuid() == 0:

@@ -24,6 +24,8 @@ from voxid.gallery.store import Store
 from voxid.recognize import Gallery
 from voxid.speech import QualityPolicy
 
+BOTH_ENGINES = True
+
 VOICES = Path(str(files("voxid") / "data" / "voices"))
 LIBRISPEECH = Path(__file__).parents[2] / "shared" / "eval" / "verification" / "librispeech"
 FORM = Consent({"verify", "identify", "diarize-name"}, evidence="signed form 17")
@@ -93,6 +95,7 @@ def test_enrolling_reports_what_was_stored(gallery: Gallery, clock: Clock) -> No
     assert report.consistency > 0
 
 
+@pytest.mark.file_only
 @pytest.mark.parametrize(
     ("name", "consent", "code"),
     [
@@ -113,6 +116,7 @@ def test_refusals_come_before_the_recording_is_opened(
     assert on_disk(gallery.path.parent) == before
 
 
+@pytest.mark.file_only
 def test_a_refused_first_enrollment_leaves_no_gallery(tmp_path: Path) -> None:
     """Without consent, or with audio that cannot be used, neither gallery nor key comes into being."""
     text = tmp_path / "notes.wav"
@@ -385,9 +389,10 @@ def test_one_person_can_be_exported_alone(gallery: Gallery, tmp_path: Path) -> N
 # --- opening ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.file_only
 def test_opening_says_what_is_wrong(tmp_path: Path) -> None:
     cases: list[tuple[str, dict[str, Any], type[Exception], str]] = [
-        ("postgresql://db/people", {}, ConfigError, "store_unsupported"),
+        ("mysql://db/people", {}, ConfigError, "store_unsupported"),
         (str(tmp_path / "people.voxid"), {"create": False}, InputError, "store_missing"),
         (str(tmp_path / "no" / "people.voxid"), {}, InputError, "store_unwritable"),
         (str(tmp_path / "people.voxid"), {"key": tmp_path / "no.key"}, ConfigError, "key_missing"),
@@ -399,6 +404,7 @@ def test_opening_says_what_is_wrong(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.file_only
 def test_a_damaged_person_is_an_error_not_a_rejection(gallery: Gallery) -> None:
     """Verify and identify report the damage; they do not answer "no"."""
     gallery.close()

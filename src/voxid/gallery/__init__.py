@@ -4,7 +4,7 @@ names     what a name may be, and how it is looked up
 consent   what a person allowed, and the history of it
 keys      master key, derived keys, sealing
 tables    what a gallery holds
-database  what an engine does; sqlite: the one that keeps a gallery in a file
+database  what an engine does; sqlite, postgres: the two; locations: which of them a path or an address means
 formats   what a gallery begins with, and how an older one becomes the newest
 records   a person, with embeddings inside and without them outside
 packing   people as bytes

@@ -20,11 +20,15 @@ class AuditChange:
     Args:
         writer: adds them.
         audited: acts are written down; otherwise events are heard and forgotten.
+
+    Attributes:
+        written: the events, once they are part of the transaction.
     """
 
     def __init__(self, writer: AuditWriter, *, audited: bool) -> None:
         self._writer = writer
         self._audited = audited
+        self.written: list[Event] = []
         self._waiting: list[Waiting] = []
         self._kinds: set[str] = set()
 
@@ -57,4 +61,5 @@ class AuditChange:
             waiting = [Waiting.now(Event("document.changed", facts={"documents": kinds}))]
         if waiting:
             self._writer.append(waiting, generation)
+            self.written = [event for event, _, _ in waiting]
         return self._writer.erase(gone, generation)

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Mapping
 from typing import Final
 from uuid import uuid4
 
 import sqlalchemy as sa
 
-from voxid.errors import CompatibilityError
+from voxid.errors import CompatibilityError, ConfigError, StoreError
 from voxid.gallery.database import Database, damaged
-from voxid.gallery.keys import Keyring, MasterKey
+from voxid.gallery.keys import KEY_FILE_SUFFIX, Keyring, MasterKey, same
 from voxid.gallery.roster import State
 from voxid.gallery.tables import SINCE_FORMAT_2, SINCE_FORMAT_3, meta
 
-__all__ = ["FORMAT_VERSION", "check_tables", "new_meta", "read_meta", "upgrade"]
+__all__ = ["FORMAT_VERSION", "check_tables", "fitting_key", "new_meta", "read_meta", "upgrade"]
 
 FORMAT_VERSION: Final = 3
 
@@ -73,6 +74,31 @@ def read_meta(database: Database) -> dict[str, bytes]:
         raise damaged(database.path, "its key check record cannot be read")
     check_tables(database, version)
     return values
+
+
+def fitting_key(name: str, master: MasterKey | None, values: Mapping[str, bytes]) -> MasterKey:
+    """Return the key, when it is the one the gallery was made with.
+
+    Args:
+        name: of the gallery, for messages.
+        values: the meta rows.
+
+    Raises:
+        ConfigError: key_missing. StoreError: key_wrong.
+    """
+    if master is None:
+        raise ConfigError(
+            "key_missing",
+            f"The gallery {name} is encrypted and its key was not found: neither {name}{KEY_FILE_SUFFIX} beside it, "
+            "nor VOXID_MASTER_KEY, nor VOXID_KEY_FILE. Restore the key from where you keep it safe; no new one was "
+            "made.",
+        )
+    if not same(values["key_check"], Keyring.check_value(master)):
+        raise StoreError(
+            "key_wrong",
+            f"The key from {master.origin} is not the key of {name}; give the key that was made with it.",
+        )
+    return master
 
 
 def check_tables(database: Database, version: int) -> None:

@@ -180,12 +180,13 @@ def fingerprint(sealed: bytes) -> bytes:
 
 
 def find_master_key(
-    key: str | Path | bytes | None, store: Path, environ: Mapping[str, str] | None = None
+    key: str | Path | bytes | None, store: Path | None, environ: Mapping[str, str] | None = None
 ) -> MasterKey | None:
     """Return the master key for the gallery at `store`; None when no place was named and no key file is there.
 
     Looked for in this order: the argument (a key file, or the 32 bytes), VOXID_MASTER_KEY (base64 of 32
-    bytes), VOXID_KEY_FILE, and the file next to the gallery (its name + ".key").
+    bytes), VOXID_KEY_FILE, and the file next to the gallery (its name + ".key"); a gallery on a server has
+    no file, and `store` is None.
 
     Raises:
         ConfigError: key_missing when a named key file is absent; key_invalid; key_readable_by_others.
@@ -199,6 +200,8 @@ def find_master_key(
         return _decoded(environ[_ENV_KEY], f"the environment variable {_ENV_KEY}")
     if environ.get(_ENV_KEY_FILE):
         return read_key_file(Path(environ[_ENV_KEY_FILE]))
+    if store is None:
+        return None
     beside = store.with_name(store.name + KEY_FILE_SUFFIX)
     return read_key_file(beside) if beside.exists() else None
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from voxid.errors import ConfigError, InputError
 from voxid.gallery.database import Database
 from voxid.gallery.formats import new_meta
-from voxid.gallery.keys import KEY_FILE_SUFFIX, MasterKey, create_key_file
+from voxid.gallery.keys import KEY_FILE_SUFFIX, MasterKey, create_key_file, find_master_key
 from voxid.gallery.postgres import PostgresAddress, PostgresDatabase, is_postgres
 from voxid.gallery.sqlite import SqliteDatabase
 
-__all__ = ["Location", "create_database", "location_of", "open_database"]
+__all__ = ["Location", "check_creatable", "create_database", "location_of", "open_database"]
 
 Location = Path | PostgresAddress
 
@@ -59,20 +59,27 @@ def create_database(location: Location, master: MasterKey | None) -> None:
         master = master or create_key_file(location.with_name(location.name + KEY_FILE_SUFFIX))
         SqliteDatabase.create(location, new_meta(master))
     elif master is None:
-        raise ConfigError(
-            "key_missing",
-            f"A gallery on a server needs a key that is kept elsewhere: name a key file, or set VOXID_KEY_FILE or "
-            f"VOXID_MASTER_KEY, before {location.name} is made.",
-        )
+        raise _no_key(location.name)
     else:
         PostgresDatabase.create(location, new_meta(master))
 
 
-def check_writable(location: Location) -> None:
-    """Refuse a place where no gallery can be made.
+def check_creatable(location: Location, key: str | Path | bytes | None) -> None:
+    """Refuse a place where no gallery could be made later, and a key that was named but is not there.
 
     Raises:
-        InputError: store_unwritable.
+        InputError: store_unwritable. ConfigError: key_missing, key_invalid, key_readable_by_others.
     """
-    if isinstance(location, Path) and not location.absolute().parent.is_dir():
-        raise InputError("store_unwritable", f"The folder of {location} does not exist; make it first.")
+    file = location if isinstance(location, Path) else None
+    if file is not None and not file.absolute().parent.is_dir():
+        raise InputError("store_unwritable", f"The folder of {file} does not exist; make it first.")
+    if find_master_key(key, file) is None and file is None:
+        raise _no_key(location.name)
+
+
+def _no_key(name: str) -> ConfigError:
+    return ConfigError(
+        "key_missing",
+        "A gallery on a server needs a key that is kept elsewhere: name a key file, or set VOXID_KEY_FILE or "
+        f"VOXID_MASTER_KEY, before {name} is made.",
+    )

@@ -40,7 +40,7 @@ _PURGE_TIMEOUT_S: Final = 10.0
 _CONNECT_TIMEOUT_S: Final = 10
 _LOCK_SPACE: Final = 0x766F7864  # "voxd": the first half of our advisory locks, the second is the schema's
 _SCHEMA_PREFIX: Final = "voxid_"
-_TENANT: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _SCHEMES: Final = ("postgresql", "postgres")
 _DEAD_ROWS: Final = re.compile(r"\d+")
 # Tables of one row or of nothing about people are not rewritten.
@@ -63,7 +63,7 @@ class PostgresAddress:
 
     Args:
         url: for libpq, without the tenant; may hold a password.
-        tenant: lower-case word; its schema is ``voxid_`` and this.
+        tenant: lower-case letters, digits, hyphens; its schema is ``voxid_`` and this, hyphens as underscores.
     """
 
     url: str = field(repr=False)
@@ -84,8 +84,8 @@ class PostgresAddress:
         if not _TENANT.fullmatch(tenant):
             raise InputError(
                 "tenant_invalid",
-                f"The tenant {tenant[:60]!r} is no name of one; expected a lower-case letter, then up to 39 of a-z, "
-                "0-9 and _.",
+                f"The tenant {tenant[:60]!r} is no name of one; expected up to 32 lower-case letters, digits and "
+                "hyphens.",
             )
         if not parts.path.strip("/"):
             raise InputError(
@@ -104,7 +104,22 @@ class PostgresAddress:
     @property
     def schema(self) -> str:
         """The schema its tables lie in."""
-        return _SCHEMA_PREFIX + self.tenant
+        return _SCHEMA_PREFIX + self.tenant.replace("-", "_")
+
+    def siblings(self) -> list[str]:
+        """Return the tenants of this database, sorted.
+
+        Raises:
+            StoreError: store_unreachable.
+        """
+        engine = _engine(self)
+        try:
+            with _translated(self), engine.connect() as connection:
+                schemas = sa.inspect(connection).get_schema_names()
+        finally:
+            engine.dispose()
+        own = [name.removeprefix(_SCHEMA_PREFIX) for name in schemas if name.startswith(_SCHEMA_PREFIX)]
+        return sorted(name.replace("_", "-") for name in own)
 
     def exists(self) -> bool:
         """Return whether there is a gallery.

@@ -26,7 +26,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from voxid.audit.events import STARTED, Event
-from voxid.errors import ConfigError, InputError, StoreError
+from voxid.audit.written import tell_written
+from voxid.errors import InputError
 from voxid.gallery import counters
 from voxid.gallery.audit_log import AuditLog
 from voxid.gallery.audit_rows import AuditWriter, Waiting
@@ -35,20 +36,13 @@ from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
 from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_elements
 from voxid.gallery.documents import Counted, Document
-from voxid.gallery.formats import FORMAT_VERSION, new_meta, read_meta, upgrade
-from voxid.gallery.keys import (
-    KEY_FILE_SUFFIX,
-    Keyring,
-    MasterKey,
-    create_key_file,
-    find_master_key,
-    same,
-)
+from voxid.gallery.formats import FORMAT_VERSION, fitting_key, read_meta, upgrade
+from voxid.gallery.keys import Keyring, find_master_key
+from voxid.gallery.locations import Location, create_database, location_of, open_database
 from voxid.gallery.names import lookup_form
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import Roster, State
 from voxid.gallery.rows import TENANT, Glimpse, PersonRows
-from voxid.gallery.sqlite import SqliteDatabase
 from voxid.gallery.tables import consents, documents, people, unknown_people, voiceprints
 from voxid.gallery.unknown import UnknownRecord
 from voxid.gallery.unknown_rows import UnknownRow
@@ -105,7 +99,7 @@ class Store:
     @classmethod
     def open(
         cls,
-        path: Path,
+        path: str | Location,
         *,
         key: str | Path | bytes | None = None,
         create: bool = True,
@@ -113,30 +107,23 @@ class Store:
     ) -> Store:
         """Return the gallery at `path`, opened and checked; a new one where there is none and `create` is set.
 
+        Args:
+            path: of a file, or ``postgresql://user@host/database?tenant=NAME``.
+
         Raises:
             InputError: store_missing, store_unwritable. ConfigError: key_missing, key_invalid,
             key_readable_by_others. CompatibilityError: store_format_newer, _older, _unknown.
             StoreError: key_wrong, store_damaged, store_unreadable.
         """
-        if not path.exists() and create:
-            _create(path, find_master_key(key, path, environ))
-        database: Database = SqliteDatabase(path)
+        location = location_of(path)
+        file = location if isinstance(location, Path) else None
+        if create and not location.exists():
+            create_database(location, find_master_key(key, file, environ))
+        database = open_database(location)
         try:
             values = read_meta(database)
-            master = find_master_key(key, path, environ)
-            if master is None:
-                raise ConfigError(
-                    "key_missing",
-                    f"The gallery {path.name} is encrypted and its key was not found: neither "
-                    f"{path.name}{KEY_FILE_SUFFIX} beside it, nor VOXID_MASTER_KEY, nor VOXID_KEY_FILE. Restore the "
-                    "key from where you keep it safe; no new one was made.",
-                )
-            if not same(values["key_check"], Keyring.check_value(master)):
-                raise StoreError(
-                    "key_wrong",
-                    f"The key from {master.origin} is not the key of {path.name}; give the key that was made with it.",
-                )
-            keyring = Keyring(master, values["store_id"])
+            master = find_master_key(key, file, environ)
+            keyring = Keyring(fitting_key(location.name, master, values), values["store_id"])
             upgrade(database, keyring, values["format"])
             return cls(database, keyring)
         except BaseException:
@@ -292,6 +279,7 @@ class Store:
                 unfinished = self._roster.state.erasure_unfinished
                 state = change.write()
             change.apply_to(self._roster, state)
+            tell_written(change.audit.written)
             if change.traces:
                 # Another process's erasure was cut off: its traces are not known here, so all is rewritten.
                 self._finish_erasure(change.traces, rewrite=unfinished)
@@ -324,10 +312,12 @@ class Store:
             for event in events:
                 self._change[1].record(event)
         elif self._roster.state.audited:
-            waiting = [Waiting.now(event) for event in events]
+            given = list(events)
+            waiting = [Waiting.now(event) for event in given]
             # Inside `snapshot` the lock is held: whoever writes for others would wait for this thread.
             held = self._holder == threading.get_ident()
             (self._write_events if held else self._sharing.record)(waiting)
+            tell_written(given)
 
     def audit(self) -> AuditLog:
         """Return the log of what was done.
@@ -437,9 +427,3 @@ class Store:
         with self._database.writing() as connection:
             state = State.read(connection, self._keyring, self.path)
             replace(state, erasure_unfinished=False).write(connection, self._keyring)
-
-
-def _create(path: Path, master: MasterKey | None) -> None:
-    # The key is on disk before the gallery is: a gallery without its key would be lost.
-    master = master or create_key_file(path.with_name(path.name + KEY_FILE_SUFFIX))
-    SqliteDatabase.create(path, new_meta(master))

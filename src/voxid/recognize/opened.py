@@ -10,8 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from voxid.bundle import Bundle, default_bundle
-from voxid.errors import ConfigError, InputError
-from voxid.gallery.keys import find_master_key
+from voxid.gallery.locations import Location, check_creatable, location_of
 from voxid.gallery.search import PeopleIndex
 from voxid.gallery.store import Store
 from voxid.speech import QualityPolicy
@@ -29,7 +28,7 @@ class OpenGallery:
 
     def __init__(
         self,
-        path: Path,
+        path: Location,
         bundle: Bundle,
         policy: QualityPolicy,
         clock: Callable[[], datetime],
@@ -61,7 +60,7 @@ class OpenGallery:
         stored in it, so a refused enrollment leaves nothing on disk.
 
         Args:
-            location: path of the gallery file.
+            location: path of the gallery file, or ``postgresql://user@host/database?tenant=NAME``.
             bundle: the model to hear with; the one that comes with voxid when None.
             key: path of a key file, or the 32 bytes; None: VOXID_MASTER_KEY, VOXID_KEY_FILE, then the file
                 beside the gallery.
@@ -74,13 +73,7 @@ class OpenGallery:
             store_unsupported. CompatibilityError: store_format_newer, _older, _unknown.
             StoreError: key_wrong, store_damaged, store_unreadable.
         """
-        if "://" in str(location):
-            raise ConfigError(
-                "store_unsupported",
-                f"{str(location).split('://')[0]} stores are not part of this version; give the path of a "
-                "gallery file.",
-            )
-        path = Path(location)
+        path = location_of(location)
         gallery = cls(
             path,
             bundle or default_bundle(),
@@ -89,9 +82,7 @@ class OpenGallery:
             lambda: Store.open(path, key=key, create=create),
         )
         if create and not path.exists():
-            if not path.absolute().parent.is_dir():
-                raise InputError("store_unwritable", f"The folder of {path} does not exist; make it first.")
-            find_master_key(key, path)  # a key that was named but is not there is an error now, not later
+            check_creatable(path, key)
         else:
             gallery.stored()
         return gallery
@@ -108,6 +99,15 @@ class OpenGallery:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def exists(self) -> bool:
+        """Return whether the gallery has come into being."""
+        return self._store is not None or self.path.exists()
+
+    @property
+    def opened_store(self) -> Store | None:
+        """The store, when the gallery has come into being and was used."""
+        return self._store
 
     def now(self) -> datetime:
         """Return the time with time zone, by the gallery's clock."""
