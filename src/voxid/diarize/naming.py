@@ -62,12 +62,14 @@ class ClusterVoices:
         segments: S lists: where each voice was taken from.
         embeddings: (S, D) float32, raw, of unit length.
         qualities: S, of the speech behind each.
+        audio_sha256: of the recording; None where there is none, as in a live call.
     """
 
     clusters: list[int]
     segments: list[list[Segment]]
     embeddings: NDArray[np.float32]
     qualities: list[Quality]
+    audio_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def embed_voices(
         voices.append(weights @ pieces)
         qualities.append(Quality(net_speech_s=float(weights.sum())))
     stacked = np.stack(voices) if voices else np.zeros((0, embedder.dim), dtype=np.float32)
-    return ClusterVoices(clusters, taken, unit_rows(stacked), qualities)
+    return ClusterVoices(clusters, taken, unit_rows(stacked), qualities, waveform.sha256)
 
 
 def assign_people(candidates: Sequence[Sequence[Candidate]], threshold_llr: float) -> dict[int, Name]:
@@ -223,6 +225,7 @@ def name_voices(gallery: Gallery, voices: ClusterVoices, bundle: Bundle, profile
         bundle_id=bundle.id,
         qualities=voices.qualities,
         review=True,
+        audio_sha256=voices.audio_sha256,
     )
     names = assign_people(candidates, limits.threshold_llr)
     found = suggest_people(candidates, names, limits.threshold_llr) | names

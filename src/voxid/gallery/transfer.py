@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from voxid.audit.events import Event
 from voxid.errors import CompatibilityError, ConfigError, InputError, StoreError, VoxidError
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.keys import open_sealed, same, seal, sync_folder
@@ -161,6 +162,8 @@ def import_gallery(store: Store, path: Path, passphrase: str | None) -> Transfer
         for voice in voices:
             if change.unknown.seal_of(voice.id) is None:
                 change.unknown.put(voice)
+        facts = {"people": len(taken), "opt_outs": n_new, "skipped": len(skipped)}
+        change.record(Event("gallery.imported", facts=facts))
     return TransferReport(
         names_of(taken), sum(len(record.voiceprints) for record in taken), n_new, names_of(skipped)
     )

@@ -29,6 +29,7 @@ from voxid.recognize.enrollment import (
     with_consent,
 )
 from voxid.recognize.listening import Heard, embedding_of
+from voxid.recognize.witness import enrollment_events
 from voxid.speech import QualityPolicy
 
 __all__ = ["Application", "Preview", "refuse_opted_out"]
@@ -172,6 +173,9 @@ class Application:
                 with store.changing() as change:
                     if change.generation == seen:
                         change.put(record)
+                        given = record.consents != (person.consents if person else ())
+                        for event in enrollment_events(record, person, given, self.now()):
+                            change.record(event)
                         if also is not None:
                             also(change, record)
                         seconds = record.public().net_speech_s

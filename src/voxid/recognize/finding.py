@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.audit.events import Event
 from voxid.backend import Quality
 from voxid.errors import CompatibilityError, PolicyError
 from voxid.recognize.amending import id_of, missing
@@ -63,4 +64,6 @@ def references_of(gallery: OpenGallery, name: str, purpose: str) -> References:
     embeddings = person.embeddings(bundle.id)
     if not len(embeddings):
         raise CompatibilityError("model_mismatch", mismatch_sentence(person, bundle))
+    facts = {"purpose": purpose, "model_id": bundle.id}
+    store.record([Event("person.looked_for", "done", person.id, facts, at=gallery.now())])
     return References(person.name, embeddings, person.qualities(bundle.id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from voxid.recognize.enrollment import Enrollment
 from voxid.recognize.listening import Heard, Hearing, as_sources, embedding_of, hear
 from voxid.recognize.people import GalleryOfPeople
 from voxid.recognize.unknown import UnknownPeople
+from voxid.recognize.witness import Searched, decision_event, refusals_on_record, search_events
 
 __all__ = ["Gallery"]
 
@@ -33,6 +35,7 @@ class Gallery(GalleryOfPeople):
     gallery; other processes may have the same file open. After `fork`, open it anew in the child.
     """
 
+    @refusals_on_record("person.enrolled")
     def enroll(
         self,
         name: str,
@@ -72,9 +75,9 @@ class Gallery(GalleryOfPeople):
             allow_inconsistent,
         )
         listed = as_sources(sources)
-        applied.admit(self.stored()[0] if self.path.exists() else None)
+        applied.admit(self.stored()[0] if self.exists() else None)
         heard = [self._heard(source, channel, hearing) for source in listed]
-        if not self.path.exists():
+        if not self.exists():
             applied.examine(heard, None)  # what is refused must not bring a gallery into being
         store, index = self.stored()
         return applied.commit(store, index, heard)
@@ -98,6 +101,7 @@ class Gallery(GalleryOfPeople):
         store, index = self.stored()
         return self._application(name).preview(store, index, heard)
 
+    @refusals_on_record("person.enrolled")
     def enroll_heard(
         self,
         name: str,
@@ -119,6 +123,7 @@ class Gallery(GalleryOfPeople):
         store, index = self.stored()
         return self._application(name, allow_duplicate, allow_inconsistent).commit(store, index, heard, also)
 
+    @refusals_on_record("verify.decided")
     def verify(
         self,
         name: str,
@@ -140,8 +145,13 @@ class Gallery(GalleryOfPeople):
         """
         store, _ = self.stored()
         claim = Claim(store, self.bundle, self.policy, self.now, str(name), self.bundle.profile(profile))
-        return claim.decided(lambda: self._heard(source, channel, hearing))
+        started_at = self.now()
+        decision = claim.decided(lambda: self._heard(source, channel, hearing))
+        if store.audited:
+            store.record([decision_event(decision, store.find(str(name)), started_at, self.now())])
+        return decision
 
+    @refusals_on_record("identify.searched", named=False)
     def identify(
         self,
         source: AudioSource,
@@ -160,12 +170,16 @@ class Gallery(GalleryOfPeople):
             InputError: profile_unknown, top_invalid, no_speech, audio_clipped, not_enough_speech, poor_quality,
                 and whatever the audio door refuses. CompatibilityError: model_mismatch. StoreError: store_damaged.
         """
-        self.bundle.profile(profile)
+        limits, started_at = self.bundle.profile(profile), self.now()
         heard = self._heard(source, channel, hearing)
         embedding = embedding_of(heard, self.policy)
-        known = [Quality.of(heard.quality)]
-        return self.match(embedding[None], purpose="identify", profile=profile, top=top, qualities=known)[0]
+        store, index = self.stored()
+        search = Search(store, index, self.bundle, "identify", limits, top)
+        found = search.ranked(embedding[None], [Quality.of(heard.quality)], self.now())
+        self._write_down(search, found, limits.threshold_llr, started_at, heard.audio_sha256)
+        return found[0]
 
+    @refusals_on_record("gallery.searched", named=False)
     def match(
         self,
         embeddings: NDArray[np.float32],
@@ -176,6 +190,7 @@ class Gallery(GalleryOfPeople):
         bundle_id: str | None = None,
         qualities: Sequence[Quality] | None = None,
         review: bool = False,
+        audio_sha256: str | None = None,
     ) -> list[list[Candidate]]:
         """Return, for each embedding, the people it may be, best first; an empty list says unknown.
 
@@ -185,12 +200,14 @@ class Gallery(GalleryOfPeople):
             bundle_id: the bundle that made them, to be checked; None trusts the caller.
             qualities: K, of the speech behind each, which the LLR takes into account; None: not measured.
             review: also people in the profile's review band, whom the caller must not take for found.
+            audio_sha256: of the recording they were heard in, for the audit log.
 
         Raises:
             InputError: purpose_unknown, profile_unknown, top_invalid, index_input_invalid.
             CompatibilityError: model_mismatch. StoreError: store_damaged.
         """
-        limits = self.bundle.profile(profile)
+        limits, started_at = self.bundle.profile(profile), self.now()
+        found_llr = limits.threshold_llr
         if review and limits.review_llr is not None:
             limits = replace(limits, threshold_llr=limits.review_llr)
         vectors = np.asarray(embeddings, dtype=np.float32)
@@ -205,7 +222,9 @@ class Gallery(GalleryOfPeople):
         store, index = self.stored()
         known = [NOT_MEASURED] * len(vectors) if qualities is None else qualities
         search = Search(store, index, self.bundle, purpose, limits, top)
-        return search.ranked(vectors, known, self.now())
+        found = search.ranked(vectors, known, self.now())
+        self._write_down(search, found, found_llr, started_at, audio_sha256)
+        return found
 
     def compared(self, purpose: str = "diarize-name") -> int:
         """Return with how many people a voice is compared for a purpose: those whose consent in force covers it."""
@@ -214,6 +233,7 @@ class Gallery(GalleryOfPeople):
             index.sync(roster)
             return index.count(purpose, self.now())
 
+    @refusals_on_record("voiceprint.added")
     def add_reference(self, name: str, source: AudioSource) -> Enrollment:
         """Store one more voiceprint of an enrolled person, from a recording in which somebody said who it is.
 
@@ -229,6 +249,23 @@ class Gallery(GalleryOfPeople):
         store, index = self.stored()
         applied.admit(store)
         return applied.commit(store, index, [hear(source, self.bundle, self.policy, None)])
+
+    def _write_down(
+        self,
+        search: Search,
+        found: list[list[Candidate]],
+        found_llr: float,
+        started_at: datetime,
+        audio_sha256: str | None,
+    ) -> None:
+        """Write a search into the audit log, where there is one."""
+        store = search.store
+        if not (store.audited and found):
+            return
+        profile, purpose = search.profile.name, search.purpose
+        searched = Searched(purpose, profile, found_llr, found, self.bundle.id, started_at, audio_sha256)
+        ids = {candidate.person: store.find(candidate.person) for line in found for candidate in line}
+        store.record(search_events(searched, ids, self.now()))
 
     def _application(
         self, name: str, allow_duplicate: bool = False, allow_inconsistent: bool = False

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from voxid.audit.events import Event
 from voxid.gallery.consent import Consent
 from voxid.gallery.names import clean_name, lookup_form
 from voxid.gallery.records import Person, PersonRecord
@@ -17,6 +18,7 @@ from voxid.recognize.amending import id_of, merged, missing, withdrawn
 from voxid.recognize.applying import refuse_opted_out
 from voxid.recognize.enrollment import check_consent, with_consent
 from voxid.recognize.opened import OpenGallery
+from voxid.recognize.witness import consent_event, refusals_on_record
 
 __all__ = ["GalleryOfPeople"]
 
@@ -49,6 +51,7 @@ class GalleryOfPeople(OpenGallery):
             raise missing(name)
         return record.public()
 
+    @refusals_on_record("person.renamed")
     def rename(self, name: str, new_name: str) -> Person:
         """Give a person another name; voiceprints and consents stay.
 
@@ -62,8 +65,10 @@ class GalleryOfPeople(OpenGallery):
             if change.opted_out(shown):
                 raise refuse_opted_out(shown)
             change.put(record)
+            change.record(Event("person.renamed", person_id=record.id, at=self.now()))
         return record.public()
 
+    @refusals_on_record("person.merged")
     def merge(self, keep: str, other: str, *, allow_inconsistent: bool = False) -> Person:
         """Join two records of one person: `keep` gets the voiceprints of `other`, who is deleted.
 
@@ -81,8 +86,13 @@ class GalleryOfPeople(OpenGallery):
             change.documents.hand_on(gone.id, record.id)
             change.remove(gone.id)
             change.put(record)
+            facts = {"added": len(record.voiceprints) - len(kept.voiceprints)}
+            change.record(Event("person.merged", person_id=record.id, facts=facts, at=self.now()))
+            change.record(consent_event(record, self.now()))
+            change.record(Event("person.merged_away", person_id=gone.id, at=self.now()))
         return record.public()
 
+    @refusals_on_record("person.registered")
     def register(self, name: str, consent: Consent) -> Person:
         """Put a person on record with their consent, before there is a recording; voiceprints come with `enroll`.
 
@@ -98,8 +108,11 @@ class GalleryOfPeople(OpenGallery):
             given = with_consent((), check_consent(shown, consent, None, now), now)
             record = PersonRecord(str(uuid4()), shown, now, (), given)
             change.put(record)
+            change.record(Event("person.registered", person_id=record.id, at=now))
+            change.record(consent_event(record, now))
         return record.public()
 
+    @refusals_on_record("consent.given")
     def renew_consent(self, name: str, consent: Consent) -> Person:
         """Record a consent that takes the place of the one in force; the history keeps both.
 
@@ -113,8 +126,10 @@ class GalleryOfPeople(OpenGallery):
             given = check_consent(before.name, consent, None, now)
             record = replace(before, consents=with_consent(before.consents, given, now))
             change.put(record)
+            change.record(consent_event(record, now))
         return record.public()
 
+    @refusals_on_record("person.deleted")
     def delete(self, name: str) -> None:
         """Destroy a person's data key and rows, and prove that their bytes are gone from the file.
 
@@ -123,8 +138,11 @@ class GalleryOfPeople(OpenGallery):
         """
         store, _ = self.stored()
         with store.changing() as change:
-            change.remove(id_of(change, name))
+            person_id = id_of(change, name)
+            change.remove(person_id)
+            change.record(Event("person.deleted", person_id=person_id, at=self.now()))
 
+    @refusals_on_record("person.opted_out")
     def opt_out(self, name: str, *, voice_wish: str | None = None) -> str | None:
         """Delete the person, if enrolled, and refuse the name from now on; it need never have been enrolled.
 
@@ -154,6 +172,8 @@ class GalleryOfPeople(OpenGallery):
                     change.unknown.put(kept)
                 change.remove(person_id)
             change.add_opt_out(shown)
+            facts = {"enrolled": person_id is not None, "voice_kept": kept is not None}
+            change.record(Event("person.opted_out", person_id=person_id, facts=facts, at=self.now()))
         return None if kept is None else kept.id
 
     def lift_opt_out(self, name: str) -> None:
@@ -161,11 +181,13 @@ class GalleryOfPeople(OpenGallery):
         store, _ = self.stored()
         with store.changing() as change:
             change.lift_opt_out(name)
+            change.record(Event("opt_out.lifted", at=self.now()))
 
     def opted_out(self, name: str) -> bool:
         """Return whether the name is under an opt-out."""
         return self.stored()[0].opted_out(name)
 
+    @refusals_on_record("consent.withdrawn")
     def withdraw(self, name: str, purposes: Iterable[str] | None = None) -> Person:
         """Record the withdrawal of consent; with no purpose left, every voiceprint is destroyed at once.
 
@@ -181,8 +203,10 @@ class GalleryOfPeople(OpenGallery):
         with store.changing() as change:
             record = withdrawn(change.read(id_of(change, name)), purposes, self.now())
             change.put(record, erase_old=not record.voiceprints)
+            change.record(consent_event(record, self.now()))
         return record.public()
 
+    @refusals_on_record("gallery.exported", named=False)
     def export(
         self, path: str | Path, *, passphrase: str | None, names: Iterable[str] | None = None
     ) -> TransferReport:
@@ -194,8 +218,13 @@ class GalleryOfPeople(OpenGallery):
         store, _ = self.stored()
         with store.snapshot():
             ids = None if names is None else [id_of(store, name) for name in names]
-            return export_gallery(store, Path(path), passphrase, self.now(), ids)
+            report = export_gallery(store, Path(path), passphrase, self.now(), ids)
+        facts = {"people": len(report.people), "voiceprints": report.voiceprints, "whole": ids is None}
+        each = [Event("person.exported", person_id=person_id, at=self.now()) for person_id in ids or ()]
+        store.record([Event("gallery.exported", facts=facts, at=self.now()), *each])
+        return report
 
+    @refusals_on_record("gallery.imported", named=False)
     def import_(self, path: str | Path, *, passphrase: str | None) -> TransferReport:
         """Take over everybody in an export, or nobody; opt-outs on either side are honoured.
 

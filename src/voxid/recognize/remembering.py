@@ -11,6 +11,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.audit.events import Event
 from voxid.backend import Quality, Sides
 from voxid.bundle import Bundle
 from voxid.errors import CompatibilityError, StoreError
@@ -114,12 +115,17 @@ class Remembering:
                     if change.generation == seen:
                         purge(change, records, now)
                         found = dict(zip(heard, chosen, strict=True))
-                        return tuple(
+                        remembered = tuple(
                             Remembered(voice.label, None, False, refused[at])
                             if at in refused
                             else self._put(change, voice, found[at], now)
                             for at, voice in enumerate(voices)
                         )
+                        for one in remembered:
+                            outcome = "not_kept" if one.id is None else "new" if one.new else "known"
+                            personal = {"basis": self.grounds.basis}
+                            change.record(Event("unknown.remembered", outcome, one.id, {}, personal, now))
+                        return remembered
         raise StoreError(
             "store_busy", f"{self.store.path.name} is being written by others all the time; try again."
         )

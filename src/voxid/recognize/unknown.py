@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.audit.events import Event
 from voxid.backend import Quality
 from voxid.decision import DEFAULT_PROFILE
 from voxid.errors import InputError
@@ -192,6 +193,8 @@ class UnknownPeople:
             if change.unknown.seal_of(record.id) != seal:
                 raise _changed_meanwhile(record.id)
             change.unknown.remove(record.id, heir=person.id)
+            personal = {"unknown": record.id}
+            change.record(Event("unknown.named", person_id=person.id, personal=personal, at=gallery.now()))
 
         return applied.commit(store, index, self._heard(record), hand_over)
 
@@ -213,6 +216,7 @@ class UnknownPeople:
                 raise _changed_meanwhile(keep)
             change.unknown.put(joined)
             change.unknown.remove(gone.id, heir=kept.id)
+            change.record(Event("unknown.merged", person_id=kept.id, at=self._gallery.now()))
         return joined.public()
 
     def forget(self, id_: str) -> UnknownPerson:
@@ -229,6 +233,7 @@ class UnknownPeople:
             for voice in record.heard:
                 change.forget_seconds(voice.sighting.audio_sha256, voice.seconds)
             change.unknown.remove(record.id)
+            change.record(Event("unknown.forgotten", person_id=record.id, at=self._gallery.now()))
         return record.public()
 
     def opt_out(self, id_: str, evidence: str) -> UnknownPerson:
@@ -249,6 +254,7 @@ class UnknownPeople:
             kept = record.opted_out(wish)
             change.unknown.drop_ids_of(record.id, erase=True)
             change.unknown.put(kept, erase_old=True)
+            change.record(Event("unknown.opted_out", person_id=kept.id, at=self._gallery.now()))
         return kept.public()
 
     def purge(self, *, dry_run: bool = False) -> list[UnknownPerson]:
@@ -267,6 +273,8 @@ class UnknownPeople:
             with store.changing() as change:
                 records = store.read_unknown()
                 purge(change, records, now)
+                expired = sum(record.at(now) is not record for record in records)
+                change.record(Event("unknown.purged", facts={"people": expired}, at=now))
         return [record.public() for record in records if record.at(now) is not record]
 
     def _store(self) -> Store:
