@@ -216,8 +216,16 @@ def find_channel_turns(
         if progress is not None:
             progress((number + 1) / len(sides))
     levels = np.stack([frame_levels(side.samples, n_frames) for side in sides])
-    own = speech & ~find_leaks(levels, speech)
-    turns = [DrawnTurn(segment, number) for number in range(len(sides)) for segment in _segments(own[number])]
+    return draw_sides(speech & ~find_leaks(levels, speech))
+
+
+def draw_sides(own: NDArray[np.bool_]) -> list[DrawnTurn]:
+    """Return the turns of every channel, numbered by channel, in order of time; short pauses are closed.
+
+    Args:
+        own: (C, T) where each side speaks and does not only leak over from another one.
+    """
+    turns = [DrawnTurn(segment, number) for number in range(len(own)) for segment in _segments(own[number])]
     return sorted(turns, key=lambda turn: (turn.segment.start_s, turn.segment.end_s, turn.speaker))
 
 

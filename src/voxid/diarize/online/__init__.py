@@ -4,5 +4,6 @@ from voxid.diarize.online.events import Event, EventKind
 from voxid.diarize.online.hearing import LocalSegmenter
 from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.session import LiveSession
+from voxid.diarize.online.sides import SideSession
 
-__all__ = ["Event", "EventKind", "LiveOptions", "LiveSession", "LocalSegmenter"]
+__all__ = ["Event", "EventKind", "LiveOptions", "LiveSession", "LocalSegmenter", "SideSession"]

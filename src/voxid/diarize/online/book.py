@@ -10,7 +10,7 @@ from voxid.diarize.turns import DrawnTurn
 from voxid.segments import Segment
 from voxid.timeline import Suggestion, Turn
 
-_SAME_S = 0.011  # times that differ by less than a step are the same
+_SAME_S = 0.006  # times that differ by less than a frame of 10 ms are the same
 
 
 @dataclass(frozen=True)
