@@ -10,13 +10,15 @@ from urllib.parse import quote
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
-from voxid.errors import PolicyError
+from voxid.errors import InputError, PolicyError
 from voxid.service.console.pages import HOME, PAGES, Page, frame_of, home_of
+from voxid.service.console.recording import recording_values
 from voxid.service.console.rendering import render
 from voxid.service.console.viewer import viewer_script, viewer_style
-from voxid.service.identity import SESSION_COOKIE, principal_of
+from voxid.service.identity import SESSION_COOKIE, principal_of, service_of
 from voxid.service.roles import Principal
 
 __all__ = ["install"]
@@ -51,6 +53,7 @@ def _router() -> APIRouter:
     for page in PAGES:
         router.add_api_route(page.path, _shown(page), methods=["GET"])
     router.add_api_route("/console/people/{person_id}", _person, methods=["GET"])
+    router.add_api_route("/console/recordings/{recording_id}", _recording, methods=["GET"])
     router.add_api_route(
         "/console/viewer.js", lambda: _file(viewer_script(), "text/javascript"), methods=["GET"]
     )
@@ -87,6 +90,20 @@ def _shown(page: Page) -> Any:
 async def _person(request: Request, person_id: str) -> Response:
     page = Page("", "Person", "person.html", "person.js", "", "", ("people:read",))
     return await _page(request, page, "/console/people", {"person_id": person_id})
+
+
+async def _recording(request: Request, recording_id: str) -> Response:
+    page = Page("", "Recording", "recording.html", "", "", "", ("diarize",))
+    principal = await _signed_in(request)
+    if principal is None or not page.open_to(principal):
+        return await _page(request, page, "/console/recordings", {})
+    tenant = await run_in_threadpool(service_of(request).tenants.get, principal.tenant)
+    try:
+        values = await run_in_threadpool(recording_values, tenant, recording_id)
+    except InputError as error:
+        frame = frame_of(principal, request.cookies[SESSION_COOKIE], "/console/recordings")
+        return render("missing.html", {**frame, "title": "Nothing here", "why": error.message}, 404)
+    return await _page(request, page, "/console/recordings", {**values, "width": "wide"})
 
 
 async def _page(request: Request, page: Page, here: str, values: dict[str, Any]) -> Response:

@@ -39,6 +39,7 @@ export class Microphone {
     this.meter = new Meter();
     this.onBlock = onBlock;
     const tap = new AudioWorkletNode(context, "voxid-tap", { numberOfOutputs: 0 });
+    this.port = tap.port;
     tap.port.onmessage = (event) => this.hear(this.resampler.push(event.data));
     context.createMediaStreamSource(stream).connect(tap);
   }
@@ -50,6 +51,7 @@ export class Microphone {
   }
 
   async close() {
+    this.port.onmessage = null;
     this.stream.getTracks().forEach((track) => track.stop());
     await this.context.close();
     this.hear(this.resampler.flush());

@@ -2,7 +2,7 @@
 import { draw } from "./dom.js";
 import { signed } from "./words.js";
 
-const WIDTH = 640;
+const WIDTH = 640, GAUGE_WIDTH = 420;
 
 function axis(x, low, high, y, step) {
   const parts = [draw("line", { class: "axis", x1: x(low), x2: x(high), y1: y, y2: y })];
@@ -19,15 +19,15 @@ function axis(x, low, high, y, step) {
  */
 export function gauge(llr, profile, label) {
   const span = Math.max(8, Math.ceil(Math.abs(llr)) + 1), height = 78;
-  const x = (value) => 12 + ((Math.max(-span, Math.min(span, value)) + span) / (2 * span)) * (WIDTH - 24);
+  const x = (value) => 12 + ((Math.max(-span, Math.min(span, value)) + span) / (2 * span)) * (GAUGE_WIDTH - 24);
   const review = profile.review_llr ?? profile.threshold_llr;
-  return draw("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label },
-    draw("rect", { class: "nontarget", x: x(-span), y: 24, width: x(review) - x(-span), height: 18 }),
+  return draw("svg", { class: "chart", viewBox: `0 0 ${GAUGE_WIDTH} ${height}`, role: "img", "aria-label": label },
+    draw("rect", { class: "rejecting", x: x(-span), y: 24, width: x(review) - x(-span), height: 18 }),
     draw("rect", { class: "band", x: x(review), y: 24, width: x(profile.threshold_llr) - x(review), height: 18 }),
     draw("rect", { class: "accepting", x: x(profile.threshold_llr), y: 24, width: x(span) - x(profile.threshold_llr), height: 18 }),
     draw("line", { class: "threshold", x1: x(profile.threshold_llr), x2: x(profile.threshold_llr), y1: 18, y2: 46 }),
     draw("path", { class: "needle", d: `M${x(llr)} 26l-7 -12h14z` }),
-    axis(x, -span, span, 50, span > 12 ? 4 : 2),
+    axis(x, -span, span, 50, span > 10 ? 4 : 2),
     draw("text", { x: x(-span), y: 12 }, "less alike"),
     draw("text", { x: x(span), y: 12, "text-anchor": "end" }, "more alike"));
 }

@@ -4,7 +4,7 @@ import { get, patch, post, remove } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { consentOf, healthOf } from "./health.js";
 import { bundleInUse } from "./model.js";
-import { count, day, fromNow, purpose, seconds, when } from "./words.js";
+import { count, day, fromNow, inOrder, purpose, seconds, when } from "./words.js";
 
 const page = byId("person"), path = `/v1/people/${page.dataset.id}`, may = (what) => page.dataset[`may${what}`] === "1";
 let person = null, bundleId = null;
@@ -59,7 +59,7 @@ function showConsent() {
   const ended = consent.expires_at && new Date(consent.expires_at) <= Date.now();
   fill(box,
     ended && make("div", { class: "notice bad" }, make("p", {}, `This consent ended ${fromNow(consent.expires_at)}.`)),
-    make("ul", { class: "granted" }, consent.purposes.map((name) => make("li", {}, make("span", {}, purpose(name)),
+    make("ul", { class: "granted" }, inOrder(consent.purposes).map((name) => make("li", {}, make("span", {}, purpose(name)),
       may("Consent") && make("button", { type: "button", class: "button small plain danger", "aria-label": `Withdraw: ${purpose(name)}`, on: { click: (event) => withdraw(event.currentTarget, [name]) } }, "Withdraw")))),
     make("dl", { class: "facts" }, facts([
       ["Evidence", consent.evidence], ["Given by", consent.signer || person.name], ["How", consent.method], ["Law", consent.jurisdiction],
@@ -115,7 +115,7 @@ function showHistory() {
     make("thead", {}, make("tr", {}, ["", "When", "What", "Permissions from then on", "Evidence"].map((head) => make("th", { scope: "col" }, head || make("span", { class: "unseen" }, "Number"))))),
     make("tbody", {}, person.consents.slice().reverse().map((one) => row(
       ["", make("span", { class: "number soft" }, String(one.version))], ["When", make("span", { class: "number" }, when(one.recorded_at))],
-      ["What", badge(...words[one.act])], ["Permissions", one.consent ? one.consent.purposes.map(purpose).join(", ") : "none"], ["Evidence", one.consent?.evidence || ""])))));
+      ["What", badge(...words[one.act])], ["Permissions", one.consent ? inOrder(one.consent.purposes).map(purpose).join(", ") : "none"], ["Evidence", one.consent?.evidence || ""])))));
 }
 
 async function reload() {

@@ -42,7 +42,7 @@ function line(job) {
     ["Found", found(job)],
     ["Begun", make("span", { class: "number" }, when(job.created_at))],
     ["Kept until", make("span", { class: "number" }, job.due_at ? when(job.due_at) : "")],
-    ["", action(job)],
+    ["", action(job), "right"],
   );
 }
 

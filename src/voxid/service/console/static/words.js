@@ -50,5 +50,6 @@ export const purpose = (name) => PURPOSES[name] || name;
 
 const SHORT = { "verify": "Verify", "identify": "Identify", "diarize-name": "Name", "watchlist": "Watchlist", "training": "Training" };
 
-/** Return the purposes of a consent in their usual order, as short words. */
-export const purposes = (names) => Object.keys(PURPOSES).filter((name) => names.includes(name)).map((name) => SHORT[name]);
+/** Return purposes in their usual order; and the same as short words. */
+export const inOrder = (names) => Object.keys(PURPOSES).filter((name) => names.includes(name));
+export const purposes = (names) => inOrder(names).map((name) => SHORT[name]);
