@@ -10,6 +10,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 EXTRAS ?= dev,media,plot,serve,postgres,tracing
+# Files of tests at a time; the fixtures of a file are made once.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 COMMA  := ,
 STAMP  := $(VENV)/.installed-$(subst $(COMMA),-,$(EXTRAS))
 
@@ -21,7 +23,7 @@ demo: $(STAMP)
 	$(BIN)/voxid demo
 
 test: $(STAMP)
-	scripts/with_postgres.sh $(BIN)/python -m pytest
+	scripts/with_postgres.sh $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests scripts bench
