@@ -29,6 +29,9 @@ from voxid.service.api import (
 )
 from voxid.service.console import routes as console
 from voxid.service.guard import RequestGuard
+from voxid.service.live import LiveCalls
+from voxid.service.live import router as live_router
+from voxid.service.operations import Operations
 from voxid.service.settings import ServiceSettings
 from voxid.service.state import Service
 
@@ -41,6 +44,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     enrollments.router,
     verification.router,
     identification.router,
+    live_router,
     diarizations.router,
     corrections.router,
     policies.router,
@@ -55,14 +59,18 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_now) -> FastAPI:
     """Return the application over these settings; `app.state.service` is its `Service`."""
     service = Service(settings, clock)
+    operations = Operations(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(operations.start)
         await run_in_threadpool(service.start)
         try:
             yield
         finally:
+            await run_in_threadpool(app.state.live.close)
             await run_in_threadpool(service.close)
+            await run_in_threadpool(operations.close)
 
     app = FastAPI(
         title="voxid",
@@ -74,9 +82,11 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
         lifespan=lifespan,
     )
     app.state.service = service
+    app.state.live = LiveCalls(service.inference, settings.live)
     problems.install(app)
     app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     console.install(app)
+    operations.install(app)
     return app

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from voxid.service.connections import guarded_protocol
+from voxid.service.logs import start_logging
 from voxid.service.settings import ServiceSettings
 from voxid.service.state import DEFAULT_TENANT, Tenants
 
@@ -33,7 +34,8 @@ def first_key(tenants: Tenants, now: datetime) -> str | None:
 
 
 def server_for(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
-    """Return the server, ready to `run`."""
+    """Return the server, ready to `run`; log lines of the process are from now on as the settings want them."""
+    start_logging(settings.operations)
     _allow_files(settings.limits.max_connections * _FILES_PER_CONNECTION)
     config = uvicorn.Config(
         app,
@@ -41,6 +43,7 @@ def server_for(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
         port=settings.port,
         http=guarded_protocol(settings.limits.header_s),
         limit_concurrency=settings.limits.max_connections,
+        ws_max_size=settings.live.message_bytes,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
         access_log=False,

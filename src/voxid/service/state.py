@@ -20,8 +20,10 @@ from voxid.recognize.opened import utc_now
 from voxid.service.attempts import Attempts
 from voxid.service.credentials import ApiKeys, Sessions
 from voxid.service.diarizing import DIARIZATION, diarization
+from voxid.service.inference import Inference
 from voxid.service.jobs import JobRunner
 from voxid.service.limits import Quotas
+from voxid.service.metrics import Metrics
 from voxid.service.policy import TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
 from voxid.service.settings import ServiceSettings
@@ -104,6 +106,11 @@ class Tenants:
                 self._open[id_] = self._opened(id_, path)
             return self._open[id_]
 
+    def opened(self) -> list[Tenant]:
+        """Return the tenants that are open."""
+        with self._opening:
+            return list(self._open.values())
+
     def create(self, id_: str) -> Tenant:
         """Return a new tenant; its gallery is on disk when this returns.
 
@@ -183,9 +190,11 @@ class Service:
         self.settings = settings
         self.clock = clock
         self.tenants = Tenants(settings, clock)
+        self.inference = Inference(self.tenants.bundle)
         self.remembered = Remembered()
         self.attempts = Attempts(settings.limits, clock)
         self._quotas = Quotas()
+        self.metrics = Metrics(self.tenants.bundle.id, settings.operations.evaluations)
         self.jobs = JobRunner(_spool_of(settings), self.tenants, {DIARIZATION: diarization}, clock)
 
     def allow(self, tenant: Tenant, counter: str, per_min: int) -> None:
@@ -198,11 +207,13 @@ class Service:
 
     def start(self) -> None:
         """Begin what runs beside requests; called once, before the first of them."""
+        self.inference.start()
         self.jobs.start()
 
     def close(self) -> None:
         """End everything, at the latest when the process ends."""
         self.jobs.close()
+        self.inference.close()
         self.tenants.close()
 
 
