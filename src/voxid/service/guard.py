@@ -17,7 +17,8 @@ from voxid.service.settings import Limits
 
 __all__ = ["RefusedBody", "RequestGuard"]
 
-_SENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# Log lines and traces hold the id: what could be a word, and so a name, is replaced by an id of ours.
+_SENT_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,64}")
 _SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from voxid.errors import PolicyError, VoxidError
+from voxid.service.observing import refused_with
 
 __all__ = ["STATUS_OF", "Problem", "TooOftenError", "install", "problem_response", "responses"]
 
@@ -132,6 +133,7 @@ def status_of(error: VoxidError) -> int:
 def problem_response(request_id: str, error: VoxidError, fields: Sequence[FieldProblem] = ()) -> JSONResponse:
     """Return the answer for an error."""
     status = status_of(error)
+    refused_with(error.code)
     body = Problem(
         type=f"urn:voxid:problem:{error.code}",
         title=error.code.replace("_", " ").capitalize(),
