@@ -47,6 +47,7 @@ class Page:
 PAGES: Final = (
     Page("/console/people", "People", "people.html", "people.js", "people", "People", ("people:read",)),
     Page("/console/enroll", "Enroll", "enroll.html", "enroll.js", "enroll", "People", ("enroll",)),
+    Page("/console/unknown", "Unknown people", "unknown.html", "unknown.js", "unknown", "People", ("unknown",)),
     Page(
         "/console/check",
         "Verify and identify",
@@ -66,6 +67,7 @@ PAGES: Final = (
         ("diarize",),
     ),
     Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Evidence", ("models",)),
+    Page("/console/audit", "Audit", "audit.html", "audit.js", "audit", "Evidence", ("audit",)),
 )
 
 

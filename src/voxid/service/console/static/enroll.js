@@ -6,7 +6,7 @@ import { recorder } from "./recorder.js";
 import { consentOf } from "./health.js";
 import { day, purpose, seconds } from "./words.js";
 
-const WANTED_S = 15; // of speech; the service would take less, and would be less sure of the voice
+const WANTED_S = 12; // of speech; the service would take less, and would be less sure of the voice
 const PROMPTS = [
   "The rain had stopped by noon, so we carried the long table out under the chestnut tree and counted nine chairs.",
   "Could you read me the number once more? I wrote down seven, four, four, two, and then the pen gave up.",

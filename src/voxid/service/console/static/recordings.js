@@ -68,13 +68,17 @@ async function discard(job, button) {
   await busy(button, async () => { await remove(`/v1/diarizations/${job.id}`); say(`${job.recording} was deleted.`); await load(); });
 }
 
+// Voices nobody is found for are kept only on stated grounds.
+const keeping = () => (byIdOrNull("basis")?.value.trim() ? { basis: byIdOrNull("basis").value.trim(), remember_days: byIdOrNull("days").value } : {});
+const byIdOrNull = (id) => document.getElementById(id);
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const [file] = byId("file").files;
   if (!file) return;
   sending.hidden = false;
   await busy(begin, async () => {
-    await sendFile(query("/v1/diarizations", { speakers: byId("speakers").value }), file, (share) => { sending.value = share; });
+    await sendFile(query("/v1/diarizations", { speakers: byId("speakers").value, ...keeping() }), file, (share) => { sending.value = share; });
     form.reset();
     say(`${file.name} was received.`);
     await load();

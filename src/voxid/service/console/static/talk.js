@@ -23,16 +23,17 @@ function post(sentence, kind) {
 
 /**
  * Ask in a dialog; resolves to the form's values by name, or null when it was dismissed.
- * `typed` is a word that must be typed before the button works; `fields` are elements placed in the form.
+ * `typed` is a word that must be typed before the button works; `fields` are elements placed in the form; `only` leaves
+ * out the way to dismiss it: there is nothing to decide.
  */
-export function ask({ title, text, action, danger = false, typed = null, fields = [] }) {
+export function ask({ title, text, action, danger = false, typed = null, fields = [], only = false }) {
   const go = make("button", { type: "submit", class: `button main${danger ? " danger" : ""}`, disabled: typed !== null }, action);
   const word = typed === null ? null : make("input", { class: "input", id: "typed", autocomplete: "off", spellcheck: "false" });
   if (word) word.addEventListener("input", () => { go.disabled = word.value.trim() !== typed; });
   const form = make("form", { method: "dialog" },
     fields,
     word && make("div", { class: "field" }, make("label", { for: "typed" }, "To confirm, type ", make("span", { class: "code" }, typed)), word),
-    make("div", { class: "row end" }, make("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, "Cancel"), go));
+    make("div", { class: "row end" }, only ? null : make("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, "Cancel"), go));
   const dialog = make("dialog", { "aria-labelledby": "asked" }, make("h2", { id: "asked" }, title), [].concat(text || []).map((one) => make("p", { class: "soft" }, one)), form);
   document.body.append(dialog);
   return new Promise((resolve) => {
