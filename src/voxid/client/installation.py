@@ -16,7 +16,7 @@ __all__ = ["InstallationCalls"]
 class InstallationCalls(Transport):
     """What administrators do."""
 
-    def keys(self) -> list[Key]:
+    def list_keys(self) -> list[Key]:
         """Return every key, without its text."""
         return [read(Key, one) for one in self.call("GET", "/keys")["keys"]]
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from voxid import __version__
 from voxid.recognize.opened import utc_now
-from voxid.service import problems
+from voxid.service import openapi, problems
 from voxid.service.api import (
     consents,
     corrections,
@@ -87,6 +87,7 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
     app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    openapi.install(app)
     console.install(app)
     operations.install(app)
     return app

@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from voxid.audit.events import Event
 from voxid.errors import InputError, PolicyError
 from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
@@ -151,7 +152,7 @@ class ApiKeys:
             secrets.token_hex(6), label, tuple(sorted(roles)), tuple(sorted(scopes)), now, expires_at
         )
         secret = secrets.token_hex(_SECRET_BYTES)
-        self._put(key, _HASHER.hash(secret), 1)
+        self._put(key, _HASHER.hash(secret), 1, "key.created", now)
         return key, f"{KEY_PREFIX}_{self._tenant}_{key.id}_{secret}"
 
     def list(self) -> list[ApiKey]:
@@ -187,7 +188,7 @@ class ApiKeys:
         key = ApiKey.of(document)
         if key.revoked_at is None:
             key = replace(key, revoked_at=now)
-            self._put(key, document.body["hash"], document.version + 1)
+            self._put(key, document.body["hash"], document.version + 1, "key.revoked", now)
         return key
 
     def rotate(self, id_: str, now: datetime, overlap_s: float) -> tuple[ApiKey, str]:
@@ -204,7 +205,7 @@ class ApiKeys:
         ends_at = now + timedelta(seconds=overlap_s)
         ends_at = ends_at if old.expires_at is None else min(ends_at, old.expires_at)
         old = replace(old, expires_at=ends_at, rotated_to=new.id)
-        self._put(old, document.body["hash"], document.version + 1)
+        self._put(old, document.body["hash"], document.version + 1, "key.rotated", now)
         return new, text
 
     def _document(self, id_: str) -> Document:
@@ -215,11 +216,18 @@ class ApiKeys:
             )
         return document
 
-    def _put(self, key: ApiKey, hash_: str, version: int) -> None:
+    def _put(self, key: ApiKey, hash_: str, version: int, act: str, now: datetime) -> None:
         state = "active" if key.revoked_at is None else "revoked"
         document = Document(_KIND, key.id, key.to_body(hash_), state, due_at=key.expires_at, version=version)
+        facts = {
+            "key": key.id,
+            "roles": list(key.roles),
+            "scopes": list(key.scopes),
+            "rotated_to": key.rotated_to,
+        }
         with self._store.changing() as change:
             change.put_document(document)
+            change.record(Event(act, facts=facts, at=now))
 
 
 class Sessions:
@@ -238,10 +246,11 @@ class Sessions:
             for ended in self._store.documents(_SESSION_KIND, due_before=now):
                 change.delete_document(_SESSION_KIND, ended.id)
             change.put_document(Document(_SESSION_KIND, id_, body, due_at=due_at))
+            change.record(Event("session.opened", facts={"session": id_}, at=now))
         return f"{SESSION_PREFIX}_{self._tenant}_{id_}_{secret}"
 
-    def check(self, token: Token, now: datetime) -> dict[str, Any]:
-        """Return the principal of a session.
+    def check(self, token: Token, now: datetime) -> tuple[dict[str, Any], datetime]:
+        """Return the principal of a session, and when it ends.
 
         Raises:
             PolicyError: credentials_invalid.
@@ -253,12 +262,13 @@ class Sessions:
         digest = hashlib.sha256(token.secret.encode()).hexdigest()
         if not hmac.compare_digest(digest, str(document.body["secret_sha256"])):
             raise invalid_credentials()
-        return dict(document.body["principal"])
+        return dict(document.body["principal"]), document.due_at
 
-    def end(self, id_: str) -> None:
+    def end(self, id_: str, now: datetime) -> None:
         """End a session."""
         with self._store.changing() as change:
-            change.delete_document(_SESSION_KIND, id_)
+            if change.delete_document(_SESSION_KIND, id_):
+                change.record(Event("session.ended", facts={"session": id_}, at=now))
 
 
 def invalid_credentials() -> PolicyError:

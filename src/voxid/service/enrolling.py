@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from voxid.audit.events import Event
 from voxid.errors import InputError
 from voxid.gallery.change import Change
 from voxid.gallery.documents import Document, new_document_id
@@ -99,6 +100,7 @@ class EnrollmentSession:
         with store.changing() as change:
             for ended in store.documents(KIND, due_before=now):
                 change.delete_document(KIND, ended.id, erase=True)
+            change.record(Event("enrollment.begun", "done", person_id, {"enrollment": session.id}, at=now))
             return session._written(change)
 
     @classmethod
@@ -139,10 +141,14 @@ class EnrollmentSession:
                 f"The enrollment has {_MOST_RECORDINGS} recordings; complete it, or begin anew.",
             )
         longer = replace(self, recordings=(*self.recordings, recording))
+        facts = {"enrollment": self.id, "audio_sha256": recording.heard.audio_sha256}
         with store.changing() as change:
+            change.record(
+                Event("enrollment.recording_heard", "done", self.person_id, facts, at=recording.received_at)
+            )
             return longer._written(change)
 
-    def without(self, store: Store, recording_id: str) -> EnrollmentSession:
+    def without(self, store: Store, recording_id: str, now: datetime) -> EnrollmentSession:
         """Return the session without a recording, written.
 
         Raises:
@@ -152,11 +158,14 @@ class EnrollmentSession:
         if len(left) == len(self.recordings):
             raise InputError("document_missing", "There is no recording of this id in the enrollment.")
         with store.changing() as change:
+            facts = {"enrollment": self.id}
+            change.record(Event("enrollment.recording_removed", "done", self.person_id, facts, at=now))
             return replace(self, recordings=left)._written(change)
 
-    def forget(self, change: Change) -> None:
-        """Delete the session."""
-        change.delete_document(KIND, self.id, erase=True)
+    def forget(self, change: Change, now: datetime, act: str) -> None:
+        """Delete the session; the act, e.g. "enrollment.completed", says why."""
+        if change.delete_document(KIND, self.id, erase=True):
+            change.record(Event(act, "done", self.person_id, {"enrollment": self.id}, at=now))
 
     def played(self) -> list[dict[str, str]]:
         """Return hashes and fingerprints, as `voxid.service.attempts` keeps them."""

@@ -10,17 +10,23 @@ A route asks for its tenant by the scope it needs: ``tenant: Annotated[Tenant, D
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from functools import cache
 from hmac import compare_digest
 from typing import Annotated, Final
 
-from fastapi import Depends
+from fastapi import Security
+from fastapi.openapi.models import APIKey as APIKeyModel
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.openapi.models import SecurityBase as SecurityBaseModel
+from fastapi.security.base import SecurityBase
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from voxid.audit.actors import Actor, acting_as
+from voxid.audit.events import Event
 from voxid.errors import InputError, PolicyError
-from voxid.service.credentials import Token, csrf_of, invalid_credentials, split_token
+from voxid.service.credentials import csrf_of, invalid_credentials, split_token
 from voxid.service.roles import Principal, scopes_of
 from voxid.service.state import Service, Tenant
 
@@ -37,7 +43,38 @@ def service_of(connection: HTTPConnection) -> Service:
     return service
 
 
-async def principal_of(connection: HTTPConnection) -> Principal:
+class _Way(SecurityBase):
+    """One way to sign in, as the OpenAPI document names it; reading the credential is `principal_of`'s."""
+
+    def __init__(self, name: str, model: SecurityBaseModel) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self, connection: HTTPConnection) -> None:
+        return None
+
+
+_BEARER = _Way(
+    "bearer",
+    HTTPBearerModel(description="An API key (vxk_...), or a token of the identity provider that is set up."),
+)
+_SESSION = _Way(
+    "session",
+    APIKeyModel.model_validate(
+        {
+            "in": "cookie",
+            "name": SESSION_COOKIE,
+            "description": f"A browser session; whatever changes something also needs the header {CSRF_HEADER}.",
+        }
+    ),
+)
+
+
+async def principal_of(
+    connection: HTTPConnection,
+    _bearer: Annotated[None, Security(_BEARER)] = None,
+    _session: Annotated[None, Security(_SESSION)] = None,
+) -> Principal:
     """Return who asks.
 
     Raises:
@@ -45,11 +82,11 @@ async def principal_of(connection: HTTPConnection) -> Principal:
     """
     service = service_of(connection)
     text = _credential(connection)
-    found = service.remembered.get(text)
-    if found is None:
-        found = await run_in_threadpool(_checked, service, text)
-        service.remembered.put(text, found)
-    connection.state.principal = found
+    known = service.remembered.get(text)
+    if known is not None:
+        return known
+    found, ends_at = await run_in_threadpool(_checked, service, text)
+    service.remembered.put(text, found, ends_at)
     return found
 
 
@@ -63,27 +100,29 @@ def tenant_for(scope: str | None = None) -> Callable[..., AsyncIterator[Tenant]]
         scope: of `voxid.service.roles.SCOPES`; None: anybody signed in.
     """
 
-    async def tenant(
-        connection: HTTPConnection, principal: Annotated[Principal, Depends(principal_of)]
-    ) -> AsyncIterator[Tenant]:
-        if scope is not None and scope not in principal.scopes:
-            raise PolicyError(
-                "scope_missing",
-                f"This needs the scope {scope!r}, which the key, token or session does not have; use another one.",
-            )
-        admitted = await run_in_threadpool(_admitted, service_of(connection), principal)
-        with acting_as(Actor(principal.kind, principal.id, connection.state.request_id)):
-            yield admitted
+    asking = Security(principal_of, scopes=[] if scope is None else [scope])
 
-    tenant.scope = scope  # type: ignore[attr-defined]  # read again where the OpenAPI document is made
+    async def tenant(connection: HTTPConnection, principal: Principal = asking) -> AsyncIterator[Tenant]:
+        with acting_as(Actor(principal.kind, principal.id, connection.state.request_id)):
+            yield await run_in_threadpool(_admitted, service_of(connection), principal, scope)
+
     return tenant
 
 
-def _admitted(service: Service, principal: Principal) -> Tenant:
+def _admitted(service: Service, principal: Principal, scope: str | None) -> Tenant:
     tenant = service.tenants.get(principal.tenant)
     limits = service.settings.limits
     service.allow(tenant, "tenant", limits.tenant_per_min)
     service.allow(tenant, f"{principal.kind}:{principal.id}", limits.key_per_min)
+    if scope is not None and scope not in principal.scopes:
+        facts = {"scope": scope}
+        tenant.store.record(
+            [Event("access.refused", "refused:scope_missing", facts=facts, at=service.clock())]
+        )
+        raise PolicyError(
+            "scope_missing",
+            f"This needs the scope {scope!r}, which the key, token or session does not have; use another one.",
+        )
     return tenant
 
 
@@ -118,24 +157,31 @@ def _check_browser(connection: HTTPConnection, cookie: str) -> None:
             )
 
 
-def _checked(service: Service, text: str) -> Principal:
-    token = split_token(text)
+def _checked(service: Service, text: str) -> tuple[Principal, datetime | None]:
+    """Return whom a credential proves, and when it ends."""
+    token, now = split_token(text), service.clock()
     if token is None:
+        if service.tokens is None:
+            raise invalid_credentials()
+        principal, until = service.tokens.read(text, now)
+        _tenant(service, principal.tenant)
+        return principal, until
+    tenant = _tenant(service, token.tenant)
+    if token.prefix == "vxk":
+        key = tenant.keys.check(token, now)
+        return Principal(
+            tenant.id, "key", key.id, key.roles, scopes_of(key.roles, key.scopes)
+        ), key.expires_at
+    fields, until = tenant.sessions.check(token, now)
+    principal = Principal.from_dict(fields)
+    if principal.kind == "key" and not tenant.keys.get(principal.id).valid(now):
         raise invalid_credentials()
+    return principal, until
+
+
+def _tenant(service: Service, id_: str) -> Tenant:
+    """Return a tenant; one there is not is a credential that is not valid."""
     try:
-        tenant = service.tenants.get(token.tenant)
+        return service.tenants.get(id_)
     except InputError:
         raise invalid_credentials() from None
-    return _of_key(service, tenant, token) if token.prefix == "vxk" else _of_session(service, tenant, token)
-
-
-def _of_key(service: Service, tenant: Tenant, token: Token) -> Principal:
-    key = tenant.keys.check(token, service.clock())
-    return Principal(tenant.id, "key", key.id, key.roles, scopes_of(key.roles, key.scopes))
-
-
-def _of_session(service: Service, tenant: Tenant, token: Token) -> Principal:
-    principal = Principal.from_dict(tenant.sessions.check(token, service.clock()))
-    if principal.kind == "key" and not tenant.keys.get(principal.id).valid(service.clock()):
-        raise invalid_credentials()
-    return principal

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any, Final
 
+from voxid.audit.events import Event
 from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE
 from voxid.errors import InputError
 from voxid.gallery.documents import Document
@@ -61,7 +63,7 @@ def read_policy(store: Store) -> TenantPolicy:
     return TenantPolicy(**body, version=document.version)
 
 
-def write_policy(store: Store, policy: TenantPolicy) -> TenantPolicy:
+def write_policy(store: Store, policy: TenantPolicy, now: datetime) -> TenantPolicy:
     """Return the policy as written; its version must be the one in force.
 
     Raises:
@@ -72,4 +74,5 @@ def write_policy(store: Store, policy: TenantPolicy) -> TenantPolicy:
     del body["version"]
     with store.changing() as change:
         change.put_document(Document(_KIND, _ID, body, version=version))
+        change.record(Event("policy.changed", facts={**body, "version": version}, at=now))
     return TenantPolicy(**body, version=version)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from voxid.service.roles import Principal
@@ -18,22 +19,24 @@ _MOST_REMEMBERED: Final = 10_000
 class Remembered:
     """Credentials found right, by their SHA-256, for a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._found: dict[str, tuple[float, Principal]] = {}
+        self._found: dict[str, tuple[datetime, Principal]] = {}
 
     def get(self, text: str) -> Principal | None:
         """Return whom a credential proved a moment ago."""
         with self._lock:
             found = self._found.get(_digest(text))
-        return found[1] if found is not None and time.monotonic() < found[0] else None
+        return found[1] if found is not None and self._clock() < found[0] else None
 
-    def put(self, text: str, principal: Principal) -> None:
-        """Remember whom a credential proved."""
+    def put(self, text: str, principal: Principal, ends_at: datetime | None) -> None:
+        """Remember whom a credential proved, for a minute or until the credential ends."""
+        until = self._clock() + timedelta(seconds=_REMEMBER_S)
         with self._lock:
             if len(self._found) >= _MOST_REMEMBERED:
                 self._found.clear()
-            self._found[_digest(text)] = time.monotonic() + _REMEMBER_S, principal
+            self._found[_digest(text)] = until if ends_at is None else min(until, ends_at), principal
 
     def clear(self) -> None:
         """Forget all: something was revoked."""

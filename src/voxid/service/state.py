@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,8 @@ from typing import Final
 from voxid.bundle import Bundle
 from voxid.errors import ConfigError, InputError
 from voxid.gallery.keys import create_key_file
+from voxid.gallery.locations import Location
+from voxid.gallery.postgres import PostgresAddress
 from voxid.gallery.store import Store
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.opened import utc_now
@@ -24,6 +26,7 @@ from voxid.service.inference import Inference
 from voxid.service.jobs import JobRunner
 from voxid.service.limits import Quotas
 from voxid.service.metrics import Metrics
+from voxid.service.oidc import TokenReader
 from voxid.service.policy import TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
 from voxid.service.settings import ServiceSettings
@@ -81,16 +84,19 @@ class Tenants:
 
     def holds(self, id_: str) -> bool:
         """Return whether there is such a tenant."""
-        path = self._path(id_)
-        return path is not None and path.exists()
+        location = self._location(id_)
+        return location is not None and location.exists()
 
     def ids(self) -> list[str]:
         """Return the ids of all tenants, sorted."""
-        if self._settings.gallery is not None:
-            return [DEFAULT_TENANT] if self._settings.gallery.exists() else []
-        folder = self._settings.data / _FOLDER
-        found = [path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")]
-        return sorted(name for name in found if _TENANT.fullmatch(name))
+        settings = self._settings
+        if settings.gallery is not None:
+            return [DEFAULT_TENANT] if settings.gallery.exists() else []
+        if settings.database is not None:
+            return PostgresAddress.parse(settings.database).siblings()
+        found = (settings.data / _FOLDER).glob(f"*{_SUFFIX}")
+        names = [path.name.removesuffix(_SUFFIX) for path in found]
+        return sorted(name for name in names if _TENANT.fullmatch(name))
 
     def get(self, id_: str) -> Tenant:
         """Return a tenant, opened.
@@ -100,10 +106,10 @@ class Tenants:
         """
         with self._opening:
             if id_ not in self._open:
-                path = self._path(id_)
-                if path is None or not path.exists():
-                    raise InputError("tenant_missing", f"There is no tenant {id_!r} here.")
-                self._open[id_] = self._opened(id_, path)
+                location = self._location(id_)
+                if location is None or not location.exists():
+                    raise InputError("tenant_missing", f"There is no tenant {id_[:60]!r} here.")
+                self._open[id_] = self._opened(id_, location)
             return self._open[id_]
 
     def opened(self) -> list[Tenant]:
@@ -112,24 +118,24 @@ class Tenants:
             return list(self._open.values())
 
     def create(self, id_: str) -> Tenant:
-        """Return a new tenant; its gallery is on disk when this returns.
+        """Return a new tenant; its gallery is stored when this returns.
 
         Raises:
             InputError: tenant_invalid, tenant_exists, store_unwritable. ConfigError: key_missing when there are
                 tenants and their master key is gone.
         """
-        path = self._path(id_)
-        if path is None:
+        location = self._location(id_)
+        if location is None:
             raise InputError(
                 "tenant_invalid",
-                f"{id_!r} is no tenant here; expected lower-case letters, digits and hyphens, at most 32, and with "
-                f"a single gallery the name {DEFAULT_TENANT!r}.",
+                f"{id_[:60]!r} is no tenant here; expected lower-case letters, digits and hyphens, at most 32, and for "
+                f"a single gallery {DEFAULT_TENANT!r}.",
             )
         with self._opening:
-            if path.exists():
+            if location.exists():
                 raise InputError("tenant_exists", f"There is a tenant {id_!r} already; choose another name.")
-            self._make_room(path)
-            self._open[id_] = self._opened(id_, path)
+            self._make_room()
+            self._open[id_] = self._opened(id_, location)
             return self._open[id_]
 
     def close(self) -> None:
@@ -139,15 +145,21 @@ class Tenants:
                 tenant.gallery.close()
             self._open.clear()
 
-    def _opened(self, id_: str, path: Path) -> Tenant:
-        gallery = Gallery.open(path, bundle=self._bundle, key=self._key_file(), clock=self._clock)
+    def _opened(self, id_: str, location: Location) -> Tenant:
+        gallery = Gallery.open(location, bundle=self._bundle, key=self._key_file(), clock=self._clock)
         store, _ = gallery.stored()
+        store.start_audit()
         return Tenant(id_, gallery, ApiKeys(id_, store), Sessions(id_, store))
 
-    def _path(self, id_: str) -> Path | None:
-        if self._settings.gallery is not None:
-            return self._settings.gallery if id_ == DEFAULT_TENANT else None
-        return self._settings.data / _FOLDER / f"{id_}{_SUFFIX}" if _TENANT.fullmatch(id_) else None
+    def _location(self, id_: str) -> Location | None:
+        settings = self._settings
+        if settings.gallery is not None:
+            return settings.gallery if id_ == DEFAULT_TENANT else None
+        if not _TENANT.fullmatch(id_):
+            return None
+        if settings.database is not None:
+            return replace(PostgresAddress.parse(settings.database), tenant=id_)
+        return settings.data / _FOLDER / f"{id_}{_SUFFIX}"
 
     def _key_file(self) -> Path | None:
         """The one key of all tenants; None lets the gallery look in the environment and beside itself."""
@@ -156,14 +168,14 @@ class Tenants:
             return self._settings.key_file
         return own if own.exists() else None
 
-    def _make_room(self, path: Path) -> None:
+    def _make_room(self) -> None:
         """Make the folder, and with the first tenant the master key."""
         settings = self._settings
         if settings.gallery is not None:
             return
         try:
-            settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            (settings.data / _FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+            settings.data.chmod(0o700)
         except OSError as error:
             raise InputError(
                 "store_unwritable",
@@ -177,8 +189,8 @@ class Tenants:
             if self.ids():
                 raise ConfigError(
                     "key_missing",
-                    f"There are tenants in {settings.data}, but their key {_KEY_FILE} is gone; restore it from where "
-                    "you keep it safe. No new one was made.",
+                    f"There are tenants already, but their key {settings.data / _KEY_FILE} is gone; restore it from "
+                    "where you keep it safe. No new one was made.",
                 )
             create_key_file(settings.data / _KEY_FILE)
 
@@ -191,7 +203,8 @@ class Service:
         self.clock = clock
         self.tenants = Tenants(settings, clock)
         self.inference = Inference(self.tenants.bundle)
-        self.remembered = Remembered()
+        self.remembered = Remembered(clock)
+        self.tokens = None if settings.oidc is None else TokenReader(settings.oidc)
         self.attempts = Attempts(settings.limits, clock)
         self._quotas = Quotas()
         self.metrics = Metrics(self.tenants.bundle.id, settings.operations.evaluations)

@@ -225,7 +225,7 @@ def remove_recording(
 ) -> EnrollmentOut:
     """Leave a recording out, e.g. one in which somebody else is speaking."""
     session = EnrollmentSession.read(tenant.store, enrollment_id, service.clock())
-    return _shown(tenant, session.without(tenant.store, recording_id))
+    return _shown(tenant, session.without(tenant.store, recording_id, service.clock()))
 
 
 @router.post(
@@ -242,7 +242,7 @@ def complete(
 
     def completed() -> EnrolledOut:
         def also(change: Change, record: PersonRecord) -> None:
-            session.forget(change)
+            session.forget(change, service.clock(), "enrollment.completed")
             remember_played(change, record.id, session.played(), service.settings.limits, service.clock())
 
         done = tenant.gallery.enroll_heard(
@@ -269,7 +269,7 @@ def give_up(tenant: Enrolling, service: Running, enrollment_id: EnrollmentId) ->
     """Forget everything heard so far."""
     session = EnrollmentSession.read(tenant.store, enrollment_id, service.clock())
     with tenant.store.changing() as change:
-        session.forget(change)
+        session.forget(change, service.clock(), "enrollment.given_up")
 
 
 def _shown(tenant: Tenant, session: EnrollmentSession, last: RecordingOut | None = None) -> EnrollmentOut:

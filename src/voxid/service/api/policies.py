@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from voxid.service.api.shapes import In
-from voxid.service.identity import tenant_for
+from voxid.service.identity import service_of, tenant_for
 from voxid.service.policy import TenantPolicy, write_policy
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
@@ -54,9 +54,9 @@ def show_policy(tenant: Anybody) -> PolicyOut:
 
 
 @router.put("", summary="Set the policy", responses=responses(409))
-def set_policy(tenant: Deciding, wanted: PolicyIn) -> PolicyOut:
+def set_policy(tenant: Deciding, wanted: PolicyIn, request: Request) -> PolicyOut:
     """Replace the policy; 409 when somebody else changed it since the version named."""
     for profile in (wanted.verify_profile, wanted.identify_profile):
         tenant.gallery.bundle.profile(profile)
-    written = write_policy(tenant.store, TenantPolicy(**wanted.model_dump()))
+    written = write_policy(tenant.store, TenantPolicy(**wanted.model_dump()), service_of(request).clock())
     return PolicyOut.model_validate(written.to_dict())

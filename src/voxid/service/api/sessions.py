@@ -66,6 +66,7 @@ def end_session(tenant: Anybody, request: Request, response: Response) -> None:
     token = split_token(request.cookies.get(SESSION_COOKIE, ""))
     if token is None or token.prefix != "vxs":
         raise PolicyError("credentials_missing", "There is no session to end; only browsers have one.")
-    tenant.sessions.end(token.id)
-    service_of(request).remembered.clear()
+    service = service_of(request)
+    tenant.sessions.end(token.id, service.clock())
+    service.remembered.clear()
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
