@@ -9,6 +9,7 @@ import typer
 
 from voxid import __version__
 from voxid.cli import (
+    audit,
     bench,
     compression,
     correct,
@@ -66,6 +67,7 @@ app.command("correct")(correct.correct)
 app.command("relabel")(relabel.relabel)
 people.app.add_typer(unknown.app, name="unknown")
 app.add_typer(people.app, name="people")
+app.add_typer(audit.app, name="audit")
 app.add_typer(evaluation.app, name="evaluate")
 app.command("simulate")(simulate.simulate)
 app.command("train")(training.train)

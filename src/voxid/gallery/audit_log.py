@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from voxid.audit.checking import AuditReport, Expected, StoredEntry, check_entries
 from voxid.audit.events import Entry, Recorded
 from voxid.audit.heads import Head, InclusionProof, SignedHead, public_key_of, signed_head
-from voxid.audit.merkle import consistency_path, inclusion_path
+from voxid.audit.merkle import consistency_path, inclusion_path, root_of
 from voxid.errors import InputError, StoreError
 from voxid.gallery.audit_rows import LogState, opened_personal, people_of, person_key, stored_entries
 from voxid.gallery.database import Database
@@ -78,14 +79,18 @@ class AuditLog:
             )
             return self._recorded(connection, rows)
 
-    def lines(self, *, after: int = 0) -> Iterator[bytes]:
+    def lines(self, *, after: int = 0, until: int | None = None) -> Iterator[bytes]:
         """Return the lines of the log as they are hashed, one after another, all from one state.
+
+        Args:
+            after, until: numbers of the entry before the first and of the last; None: to the end.
 
         Raises:
             StoreError: audit_damaged, naming the first entry that was changed.
         """
         with self._database.reading() as connection:
-            for stored in stored_entries(connection, self._keyring, after=after):
+            before = None if until is None else until + 1
+            for stored in stored_entries(connection, self._keyring, after=after, before=before):
                 yield self._authentic(stored).line
 
     def head(self) -> Head:
@@ -143,8 +148,31 @@ class AuditLog:
             raise InputError("audit_size_invalid", f"The later size is {n}; expected at most {len(hashes)}.")
         return [part.hex() for part in consistency_path(hashes, size1)]
 
-    def verify(self) -> AuditReport:
-        """Return what is wrong with the log, the first bad entry by number; everything is read and hashed again."""
+    def verify(self, kept: SignedHead | None = None) -> AuditReport:
+        """Return what is wrong with the log, the first bad entry by number; everything is read and hashed again.
+
+        Args:
+            kept: a head that was signed earlier and kept elsewhere: the log must begin with what it says.
+        """
+        report = self._verified()
+        if kept is None or not report.whole:
+            return report
+        head, size = kept.head, report.entries
+        if head.size > size:
+            problem = f"entry {size + 1} is missing: the head of {kept.at} says {head.size} entries"
+            return replace(report, bad_entry=size + 1, problem=problem)
+        with self._database.reading() as connection:
+            root = root_of(self._hashes(connection, head.size)).hex()
+        if (root, self._keyring.log_origin.hex()) != (head.root, head.origin):
+            problem = f"the first {head.size} entries are not those that the head of {kept.at} says"
+            return replace(report, problem=problem)
+        if not kept.signed_by(self.public_key):
+            return replace(
+                report, problem=f"the head of {kept.at} was not signed with the key of this gallery"
+            )
+        return report
+
+    def _verified(self) -> AuditReport:
         with self._database.reading() as connection:
             state = State.read(connection, self._keyring, self._where)
             kept = LogState.read(connection, self._keyring)
