@@ -46,7 +46,7 @@ class OpenGallery:
     @classmethod
     def open(
         cls,
-        location: str | Path,
+        location: str | Location,
         *,
         bundle: Bundle | None = None,
         key: str | Path | bytes | None = None,
