@@ -44,6 +44,7 @@ def server_for(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
         http=guarded_protocol(settings.limits.header_s),
         limit_concurrency=settings.limits.max_connections,
         ws_max_size=settings.live.message_bytes,
+        ws_per_message_deflate=False,  # audio does not shrink, and a window for each of many calls does cost memory
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
         access_log=False,
