@@ -47,7 +47,9 @@ class Page:
 PAGES: Final = (
     Page("/console/people", "People", "people.html", "people.js", "people", "People", ("people:read",)),
     Page("/console/enroll", "Enroll", "enroll.html", "enroll.js", "enroll", "People", ("enroll",)),
-    Page("/console/unknown", "Unknown people", "unknown.html", "unknown.js", "unknown", "People", ("unknown",)),
+    Page(
+        "/console/unknown", "Unknown people", "unknown.html", "unknown.js", "unknown", "People", ("unknown",)
+    ),
     Page(
         "/console/check",
         "Verify and identify",
@@ -66,6 +68,7 @@ PAGES: Final = (
         "Recognize",
         ("diarize",),
     ),
+    Page("/console/live", "Live call", "live.html", "live.js", "live", "Recognize", ("live",)),
     Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Evidence", ("models",)),
     Page("/console/audit", "Audit", "audit.html", "audit.js", "audit", "Evidence", ("audit",)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from voxid.errors import InputError, PolicyError
 from voxid.service.console.pages import HOME, PAGES, Page, frame_of, home_of
 from voxid.service.console.recording import recording_values
 from voxid.service.console.rendering import render
-from voxid.service.console.viewer import viewer_script, viewer_style
+from voxid.service.console.viewer import speaker_colors, viewer_script, viewer_style
 from voxid.service.identity import SESSION_COOKIE, principal_of, service_of
 from voxid.service.roles import Principal
 
@@ -25,6 +26,11 @@ __all__ = ["install"]
 
 _SIGN_IN: Final = "/console/sign-in"
 _STATIC: Final = "/console/static"
+_GENERATED: Final = {
+    "viewer.js": (viewer_script, "text/javascript"),
+    "viewer.css": (viewer_style, "text/css"),
+    "colors.css": (speaker_colors, "text/css"),
+}
 
 
 def install(app: FastAPI) -> None:
@@ -54,15 +60,13 @@ def _router() -> APIRouter:
         router.add_api_route(page.path, _shown(page), methods=["GET"])
     router.add_api_route("/console/people/{person_id}", _person, methods=["GET"])
     router.add_api_route("/console/recordings/{recording_id}", _recording, methods=["GET"])
-    router.add_api_route(
-        "/console/viewer.js", lambda: _file(viewer_script(), "text/javascript"), methods=["GET"]
-    )
-    router.add_api_route("/console/viewer.css", lambda: _file(viewer_style(), "text/css"), methods=["GET"])
+    for name, (text, media_type) in _GENERATED.items():
+        router.add_api_route(f"/console/{name}", _file(text(), media_type), methods=["GET"])
     return router
 
 
-def _file(text: str, media_type: str) -> Response:
-    return Response(text, media_type=media_type, headers={"Cache-Control": "no-cache"})
+def _file(text: str, media_type: str) -> Callable[[], Response]:
+    return lambda: Response(text, media_type=media_type, headers={"Cache-Control": "no-cache"})
 
 
 async def _sign_in(request: Request) -> Response:

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from voxid.picture.peaks import COLORS_DARK, COLORS_LIGHT
 
-__all__ = ["viewer_script", "viewer_style"]
+__all__ = ["speaker_colors", "viewer_script", "viewer_style"]
 
 
 @cache
@@ -18,9 +18,14 @@ def viewer_script() -> str:
 
 @cache
 def viewer_style() -> str:
-    """Return its style and the speakers' colours, for a page whose root says which theme it has."""
-    light = _rules(COLORS_LIGHT, "")
-    return _read("page.css") + light + _rules(COLORS_DARK, ':root[data-theme="dark"] ')
+    """Return its style and the speakers' colours."""
+    return _read("page.css") + speaker_colors()
+
+
+@cache
+def speaker_colors() -> str:
+    """Return the speakers' colours as classes, for a page whose root says which theme it has."""
+    return _rules(COLORS_LIGHT, "") + _rules(COLORS_DARK, ':root[data-theme="dark"] ')
 
 
 def _read(name: str) -> str:
