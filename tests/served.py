@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from voxid.audio import SAMPLE_RATE_HZ, load
 from voxid.service.app import create_app
-from voxid.service.settings import Limits, ServiceSettings
+from voxid.service.settings import Limits, OperationsSettings, ServiceSettings
 from voxid.service.state import DEFAULT_TENANT, Service, Tenant
 
 VOICES = Path(str(files("voxid") / "data" / "voices"))
@@ -54,7 +54,8 @@ class Served:
         """Return the JSON of an answer with the status that is expected."""
         answer = self.http.request(method, f"/v1{path}", **request)
         assert answer.status_code == expected, (answer.status_code, answer.text[:500])
-        return answer.json() if answer.content and "json" in answer.headers["content-type"] else answer
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        return answer.json() if kind in ("application/json", "application/problem+json") else answer
 
     def refusal(self, method: str, path: str, expected: int, **request: Any) -> tuple[str, str]:
         """Return code and sentence of an answer that refuses."""
@@ -93,10 +94,18 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, clock: Clock | None = None, limits: Limits | None = None) -> Iterator[Served]:
+def serving(
+    folder: Path,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    operations: OperationsSettings | None = None,
+) -> Iterator[Served]:
     """Serve the galleries in a folder; the default tenant is made where it is missing."""
     clock = clock or Clock()
-    app = create_app(ServiceSettings(data=folder, limits=limits or Limits()), clock)
+    settings = ServiceSettings(
+        data=folder, limits=limits or Limits(), operations=operations or OperationsSettings()
+    )
+    app = create_app(settings, clock)
     service: Service = app.state.service
     if not service.tenants.holds(DEFAULT_TENANT):
         service.tenants.create(DEFAULT_TENANT)

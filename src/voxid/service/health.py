@@ -90,7 +90,7 @@ class Health:
         self._checking = threading.Lock()
         self._last: tuple[float, Readiness] | None = None
         self._models_until_s = 0.0
-        self._log_sizes: dict[str, int] = {}
+        self.log_sizes: dict[str, int] = {}
 
     def ready(self) -> Readiness:
         """Return whether the service may be given requests."""
@@ -132,8 +132,8 @@ class Health:
     def _head(self, tenant: str, store: Store) -> str:
         if not store.audited:
             return _OK
-        size, before = store.audit().head().size, self._log_sizes.get(tenant, 0)
-        self._log_sizes[tenant] = size
+        size, before = store.audit().head().size, self.log_sizes.get(tenant, 0)
+        self.log_sizes[tenant] = size
         return _OK if size >= before else "audit_shorter"
 
 

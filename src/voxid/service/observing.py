@@ -21,6 +21,7 @@ UNMATCHED: Final = "unmatched"
 """The route of a request that no route was found for."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
+_PREFIXES: Final = ("/v1",)
 _NO_ANSWER: Final = 500  # what failed before it answered; the answer is made outside
 
 
@@ -117,10 +118,11 @@ def _noting(request: ServedRequest, send: Send) -> Callable[[Message], Any]:
 
 
 def _route_of(scope: Scope) -> str:
-    route = scope.get("route")
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    path = getattr(scope.get("route"), "path", None)
     if path is not None:
-        return str(path)
+        # Some versions of FastAPI know a route with the prefix of its router, some without.
+        prefix = next((one for one in _PREFIXES if scope["path"].startswith(f"{one}/")), "")
+        return str(path) if str(path).startswith(f"{prefix}/") else f"{prefix}{path}"
     # Files of the console are mounted: the name of the folder is the route.
     mounted = scope.get("root_path", "")
     return str(mounted) if mounted and "endpoint" in scope else UNMATCHED

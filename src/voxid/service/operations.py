@@ -55,6 +55,7 @@ class Operations:
             around.append(self._tracing.around_request)
         app.add_middleware(RequestObserver, around=around)
         app.include_router(_router(self))
+        app.state.operations = self
 
     def start(self) -> None:
         """Begin to watch.
