@@ -4,6 +4,7 @@ actors     who is acting, known to whatever writes an event
 events     an event as given, an entry as kept: one line of canonical JSON
 merkle     RFC 6962: tree, proofs that an entry is in it, proofs that it only grew
 heads      the state of a log in one signed statement
+statements receipts and manifests that a gallery signs
 checking   a whole log read again: the first bad entry, by number
 exporting  entries for others: JSON lines, CEF
 written    events that are on the disk, told to whoever counts them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,14 @@ from voxid.audit.events import Entry, Recorded
 from voxid.audit.heads import Head, InclusionProof, SignedHead, public_key_of, signed_head
 from voxid.audit.merkle import consistency_path, inclusion_path, root_of
 from voxid.errors import InputError, StoreError
-from voxid.gallery.audit_rows import LogState, opened_personal, people_of, person_key, stored_entries
+from voxid.gallery.audit_rows import (
+    LogState,
+    entries_of,
+    opened_personal,
+    people_of,
+    person_key,
+    stored_entries,
+)
 from voxid.gallery.database import Database
 from voxid.gallery.keys import Keyring
 from voxid.gallery.roster import State
@@ -78,6 +85,29 @@ class AuditLog:
                 )
             )
             return self._recorded(connection, rows)
+
+    def latest(self, acts: Sequence[str]) -> dict[str, datetime]:
+        """Return person id -> when the last of these acts was about them, for everybody who is there.
+
+        Raises:
+            StoreError: audit_damaged, naming an entry that was changed.
+        """
+        rows = audit_entries.c
+        newest = (
+            sa.select(sa.func.max(rows.sequence))
+            .where(rows.act.in_(list(acts)), rows.person != "")
+            .group_by(rows.person)
+        )
+        with self._database.reading() as connection:
+            people = people_of(connection)
+            found = list(connection.execute(newest).scalars())
+            lines = entries_of(connection, self._keyring, found)
+            times = {
+                people[stored.person]: Entry.parse(self._authentic(stored).line).at
+                for stored in lines
+                if stored.person in people
+            }
+        return {person_id: datetime.fromisoformat(at) for person_id, at in times.items()}
 
     def lines(self, *, after: int = 0, until: int | None = None) -> Iterator[bytes]:
         """Return the lines of the log as they are hashed, one after another, all from one state.

@@ -30,11 +30,21 @@ from voxid.gallery.keys import Keyring, bound_to, new_data_key, new_pseudonym, o
 from voxid.gallery.rows import TENANT
 from voxid.gallery.tables import audit_entries, audit_keys, meta
 
-__all__ = ["AuditWriter", "LogState", "PersonKey", "Waiting", "people_of", "person_key", "stored_entries"]
+__all__ = [
+    "AuditWriter",
+    "LogState",
+    "PersonKey",
+    "Waiting",
+    "entries_of",
+    "people_of",
+    "person_key",
+    "stored_entries",
+]
 
 _HEAD_KEY: Final = "audit"
 _HEAD: Final = struct.Struct(">Q32sB")  # entries, last hash, number of peaks; then the peaks, then the tag
 _READ_AT_ONCE: Final = 2000
+_NUMBERS_AT_ONCE: Final = 400
 
 
 class Waiting(NamedTuple):
@@ -240,6 +250,17 @@ def stored_entries(
             return
         at = rows[-1].sequence
         left = None if left is None else left - size
+
+
+def entries_of(
+    connection: sa.Connection, keyring: Keyring, sequences: Sequence[int]
+) -> Iterator[StoredEntry]:
+    """Return the rows of these numbers, each with whether its tag is right."""
+    for at in range(0, len(sequences), _NUMBERS_AT_ONCE):
+        wanted = sequences[at : at + _NUMBERS_AT_ONCE]
+        query = sa.select(audit_entries).where(audit_entries.c.sequence.in_(wanted))
+        for row in connection.execute(query).all():
+            yield _stored(keyring, row)
 
 
 def opened_personal(key: PersonKey | None, stored: StoredEntry, where: Named) -> bytes | None:
