@@ -22,7 +22,8 @@ from voxid.timeline import Timeline, Turn
 
 __all__ = ["LiveCall", "Place"]
 
-_PIECE_S: Final = 1.0  # heard at once, so that calls take turns
+_PIECE_S: Final = 1.0  # heard at once at most, so that calls take turns
+_LEAST_S: Final = 0.25  # worth waking a thread for
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class LiveCall:
             self._waiting.append(data)
             self._waiting_bytes += len(data)
             self.received_frames += len(data) // self.start.frame_bytes
-            return self._claim()
+            return self.behind_s >= _LEAST_S and self._claim()
 
     def end(self, outcome: str) -> bool:
         """Let the call end when all that came is heard; return whether somebody has to call `hear` now."""
@@ -103,14 +104,16 @@ class LiveCall:
                 messages = self._heard(data) if data else self._ended()
         except VoxidError as error:
             messages = [problem(error)]
+            if not data:  # the last pass failed: what was told while the call went on is all there is
+                self.timeline = self._session.timeline()
         except Exception:
             self._give_up()
             raise
         if messages:
             self.journal.add(messages)
         with self._lock:
-            more = bool(self._waiting) or (self._ending is not None and self.timeline is None)
-            self._hearing = more
+            ending = self._ending is not None and self.timeline is None
+            more = self._hearing = ending or self.behind_s >= _LEAST_S
         self._told()
         return more
 
