@@ -69,6 +69,7 @@ function line(entry) {
 }
 
 function about(entry) {
+  if (entry.person_id?.startsWith("unknown-")) return make("a", { href: "/console/unknown", class: "code" }, entry.person_id);
   if (entry.person_id) return make("a", { href: `/console/people/${entry.person_id}`, class: "code" }, entry.person_id.slice(0, 8));
   if (entry.erased) return make("span", { class: "soft" }, "somebody erased");
   return entry.person ? make("span", { class: "code" }, entry.person.slice(0, 8)) : "";

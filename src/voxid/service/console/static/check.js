@@ -3,6 +3,7 @@ import { badge, byId, facts, fill, make } from "./dom.js";
 import { get, once, post, query, upload } from "./api.js";
 import { complain } from "./talk.js";
 import { gauge } from "./charts.js";
+import { disputeButton } from "./dispute.js";
 import { recorder } from "./recorder.js";
 import { modelInUse } from "./model.js";
 import { percent, seconds, signed } from "./words.js";
@@ -58,7 +59,8 @@ async function verify(blob) {
   fill(result,
     make("div", { class: `verdict ${kind}` }, make("span", { class: "mark", "aria-hidden": "true" }, mark), make("div", {}, make("strong", {}, words), make("p", { class: "soft" }, person.name))),
     decision.llr === null ? null : gauge(decision.llr, used, `Log-likelihood ratio ${decision.llr} against the threshold ${used.threshold_llr.toFixed(2)}`),
-    make("p", {}, decision.reason), details(decision));
+    make("p", {}, decision.reason), details(decision),
+    decision.decision_id && result.dataset.mayDispute === "1" ? make("div", { class: "row" }, disputeButton("decision", decision.decision_id)) : null);
 }
 
 async function identify(blob) {

@@ -131,4 +131,5 @@ stop.addEventListener("click", async () => {
   microphone = null;
   if (call) call.end();
 });
+document.addEventListener("voxid:theme", paint);
 window.addEventListener("beforeunload", (event) => { if (call && !call.over) event.preventDefault(); });

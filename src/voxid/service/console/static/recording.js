@@ -2,6 +2,7 @@
 /* global viewer */
 import { byId, fill, make } from "./dom.js";
 import { get, post } from "./api.js";
+import { disputeButton } from "./dispute.js";
 import { busy, complain } from "./talk.js";
 import { playFile } from "./player.js";
 import { clock, percent, signed } from "./words.js";
@@ -24,6 +25,7 @@ function take(next) {
     suggestion: turn.suggestion?.person, suggestion_llr: turn.suggestion?.llr, suggestion_threshold_llr: turn.suggestion?.threshold_llr,
     doubt: (unsure.has(`${turn.start_s} ${turn.speaker}`) || (turn.suggestion && !turn.reviewed)) || undefined,
   })), speakers);
+  byId("disputed").hidden = !next.under_review;
   byId("undo").disabled = !next.edits || !mayCorrect;
   byId("doubt").hidden = !viewer.turns.some(viewer.doubtful);
   fillPeople();
@@ -187,7 +189,17 @@ async function listEnrolled() {
 
 function offerDownloads() {
   const forms = [["rttm", "RTTM"], ["srt", "SRT"], ["vtt", "VTT"], ["csv", "CSV"], ["textgrid", "TextGrid"], ["json", "JSON"]];
-  fill(byId("acts"), make("span", { class: "soft" }, "Download"), forms.map(([form, word]) => make("a", { class: "button small", href: `${path}/timeline.${form}`, download: `${timeline.uri}.${form}` }, word)));
+  fill(byId("acts"), make("span", { class: "soft" }, "Download"), forms.map(([form, word]) => make("a", { class: "button small", href: `${path}/timeline.${form}`, download: `${timeline.uri}.${form}` }, word)),
+    page.dataset.mayDispute === "1" ? disputeButton("timeline", page.dataset.id, async () => take(await get(`${path}/timeline`))) : null);
+}
+
+// A link may lead to a moment: ?at=12.3
+function goToAsked() {
+  const at = Number(new URLSearchParams(location.search).get("at"));
+  if (!at) return;
+  viewer.go(at, false);
+  const turn = viewer.turns.find((one) => one.start <= at + 0.01 && one.end > at + 0.01);
+  if (turn) viewer.select(turn, false);
 }
 
 viewer.onSelect(showPanel);
@@ -195,6 +207,7 @@ try {
   enrolled = await listEnrolled();
   take(await get(`${path}/timeline`));
   offerDownloads();
+  goToAsked();
 } catch (error) {
   complain(error);
 }

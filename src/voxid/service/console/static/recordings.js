@@ -2,7 +2,7 @@
 import { badge, byId, empty, fill, make, row } from "./dom.js";
 import { get, post, query, remove, sendFile } from "./api.js";
 import { ask, busy, complain, failed, say } from "./talk.js";
-import { count, percent, seconds, when } from "./words.js";
+import { clock, count, percent, when } from "./words.js";
 
 const SHOWN = 50, EVERY_MS = 1500, LIVE = ["queued", "running", "cancelling"];
 const STATES = { queued: ["Waiting", ""], running: ["Listening", ""], cancelling: ["Stopping", "warn"], done: ["Done", "good"], failed: ["Failed", "bad"], cancelled: ["Cancelled", "warn"] };
@@ -50,7 +50,7 @@ function found(job) {
   if (job.error) return make("span", { class: "soft" }, job.error.message);
   if (!job.summary) return "";
   const { speakers, named, duration_s: duration } = job.summary;
-  return make("span", {}, [duration !== undefined ? seconds(duration) : null, speakers !== undefined ? count(speakers, "speaker") : null, named ? `${named} named` : null].filter(Boolean).join(" · "));
+  return make("span", {}, [duration !== undefined ? clock(duration) : null, speakers !== undefined ? count(speakers, "speaker") : null, named ? `${named} named` : null].filter(Boolean).join(" · "));
 }
 
 function action(job) {
