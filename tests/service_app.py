@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from voxid.client import Client
@@ -40,11 +41,13 @@ class Running:
     Args:
         http: sends plain requests to it, with no key.
         clock: its time.
+        service_app: the application itself.
     """
 
     service: Service
     http: TestClient
     clock: Clock
+    service_app: FastAPI
 
     def key(
         self, tenant: str = "default", *, roles: tuple[str, ...] = (), scopes: tuple[str, ...] = ()
@@ -70,7 +73,7 @@ def running(folder: Path, **limits: float) -> Iterator[Running]:
     settings = ServiceSettings(data=folder / "data", limits=replace(Limits(), **changed))
     app = create_app(settings, clock)
     with TestClient(app, base_url=ADDRESS, raise_server_exceptions=False) as http:
-        yield Running(app.state.service, http, clock)
+        yield Running(app.state.service, http, clock, app)
 
 
 def clips(voice: str, *numbers: int) -> list[Path]:

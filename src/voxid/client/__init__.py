@@ -4,11 +4,13 @@ transport     requests, answers, problems
 answers       what calls give back
 people        people, consents, enrollments, verify, identify
 installation  keys, policy, models
+live          calls followed while they go on: samples out, turns in
 client        `Client`: all of them together
 """
 
 from __future__ import annotations
 
 from voxid.client.client import Client
+from voxid.client.live import CallFormat, LiveCall, LiveTurn
 
-__all__ = ["Client"]
+__all__ = ["CallFormat", "Client", "LiveCall", "LiveTurn"]

@@ -71,8 +71,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Decision:
-    """What came of a verification; true only when accepted."""
+    """What came of a verification; true only when accepted. `id` is what it is kept under, e.g. to dispute it."""
 
+    id: str | None
     outcome: str
     accepted: bool
     person_id: str

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from voxid.client.installation import InstallationCalls
+from voxid.client.live import CallFormat, LiveCall
 from voxid.client.people import PeopleCalls
 
 __all__ = ["Client"]
@@ -20,6 +21,10 @@ class Client(PeopleCalls, InstallationCalls):
             ada = client.enroll("Ada", ["a1.wav", "a2.wav"], {"verify"}, "signed form 17")
             client.verify(ada.person_id, "call.wav")            # true only when accepted
     """
+
+    def live(self, format: CallFormat) -> LiveCall:
+        """Return a live call, which begins where it is entered: ``with client.live(CallFormat(8_000)) as call``."""
+        return LiveCall(self._address, self._headers.get("Authorization", "").removeprefix("Bearer "), format)
 
     def __enter__(self) -> Self:
         return self

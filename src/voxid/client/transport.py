@@ -34,6 +34,10 @@ class Transport:
         key: API key or token; None: none is sent.
         timeout_s: seconds until a call without an answer is given up.
         http: an httpx client to send with; None: one of our own, which `close` closes.
+
+    Attributes:
+        address: without a slash at its end.
+        headers: sent with every request; they hold the key.
     """
 
     def __init__(
@@ -45,8 +49,8 @@ class Transport:
             raise ConfigError(
                 "serve_extra_missing", "voxid.Client needs httpx; install it: pip install 'voxid[serve]'."
             ) from None
-        self._address = address.rstrip("/")
-        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self.address = address.rstrip("/")
+        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._own = http is None
         self._http = http if http is not None else httpx.Client(timeout=timeout_s)
 
@@ -106,7 +110,7 @@ class Transport:
     ) -> Any:
         import httpx
 
-        headers = dict(self._headers)
+        headers = dict(self.headers)
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         if "content" in body:
@@ -114,12 +118,12 @@ class Transport:
         params = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             answer = self._http.request(
-                method, f"{self._address}/v1{path}", params=params, headers=headers, **body
+                method, f"{self.address}/v1{path}", params=params, headers=headers, **body
             )
         except httpx.HTTPError as error:
             raise InputError(
                 "service_unreachable",
-                f"{self._address} did not answer ({type(error).__name__}); check that `voxid serve` runs there.",
+                f"{self.address} did not answer ({type(error).__name__}); check that `voxid serve` runs there.",
             ) from None
         if answer.status_code >= 400:
             raise _error_of(answer)

@@ -12,6 +12,7 @@ from voxid.errors import InputError
 from voxid.service.api.people import NOBODY, person_by_id
 from voxid.service.api.shapes import PersonId
 from voxid.service.attempts import FAILED, unlock
+from voxid.service.decisions import keep_decision
 from voxid.service.hearing import hearing_for
 from voxid.service.idempotency import Once
 from voxid.service.identity import principal_of, service_of, tenant_for
@@ -51,6 +52,7 @@ class DecisionOut(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
+                "id": "0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10",
                 "outcome": "accept",
                 "accepted": True,
                 "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
@@ -65,6 +67,9 @@ class DecisionOut(BaseModel):
         }
     )
 
+    id: str | None = Field(
+        description="What it is kept under, e.g. to dispute it; null: nothing was compared"
+    )
     outcome: Outcome
     accepted: bool
     person_id: str
@@ -79,10 +84,9 @@ class DecisionOut(BaseModel):
     reason: str
 
     @classmethod
-    def of(cls, decision: Decision, person_id: str) -> DecisionOut:
+    def of(cls, decision: Decision, person_id: str, kept_as: str | None) -> DecisionOut:
         """Return the decision as JSON shows it; the score behind the LLR is not given out."""
-        fields = decision.to_dict()
-        return cls.model_validate({**fields, "person_id": person_id})
+        return cls.model_validate({**decision.to_dict(), "person_id": person_id, "id": kept_as})
 
 
 @router.post(
@@ -115,7 +119,8 @@ def verify_person(
         decision = _decided(service, tenant, person_id, audio, chosen)
         if decision.outcome in _TELLING and "people:read" not in asking.scopes:
             raise InputError("person_missing", NOBODY)
-        return DecisionOut.of(decision, person_id)
+        kept_as = keep_decision(tenant.store, decision, person_id, service.clock())
+        return DecisionOut.of(decision, person_id, kept_as)
 
     return once.answer(decide, person_id=person.id, about=(chosen, str(audio.channel), audio.sha256))
 
