@@ -74,6 +74,7 @@ function showPanel(turn) {
   name.value = turn.suggestion || turn.name;
   byId("everyone").textContent = same === 1 ? `every turn of ${turn.name} (this one)` : `all ${same} turns of ${turn.name}`;
   byId("join").disabled = !nextOf(turn);
+  byId("agree").disabled = !confirmable(turn.name);
   showSplit();
 }
 
@@ -88,6 +89,9 @@ function showSplit() {
 }
 
 // --- changes: each is kept by the service, answered with the whole timeline, and can be undone ---
+
+// A voice that is kept without a name is confirmed by naming it, among the unknown people.
+const confirmable = (shown) => Boolean(speakerOf(shown)?.person_id) || /^SPEAKER_\d{2,3}$/.test(shown);
 
 const speakerOf = (shown) => timeline.speakers.find((one) => one.name === shown);
 
@@ -117,7 +121,7 @@ function rename() {
 
 function agree() {
   const turn = viewer.selected();
-  if (!turn || !mayCorrect) return;
+  if (!turn || !mayCorrect || byId("agree").disabled) return;
   const which = byId("all").checked ? { speaker: turn.name } : { turns: [turn.index + 1] };
   change(byId("agree"), "corrections", { ...which, to: asSpeaker(turn.name) }, "Marked as reviewed.");
 }
