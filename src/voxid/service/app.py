@@ -14,18 +14,24 @@ from voxid import __version__
 from voxid.recognize.opened import utc_now
 from voxid.service import openapi, problems
 from voxid.service.api import (
+    audit,
     consents,
     corrections,
     diarizations,
+    disputes,
     enrollments,
     identification,
     keys,
     models,
+    opt_outs,
     people,
     policies,
+    reviews,
     scores,
     sessions,
+    unknown,
     verification,
+    watchlists,
 )
 from voxid.service.console import routes as console
 from voxid.service.guard import RequestGuard
@@ -47,6 +53,13 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live_router,
     diarizations.router,
     corrections.router,
+    unknown.router,
+    opt_outs.router,
+    watchlists.router,
+    reviews.router,
+    disputes.router,
+    disputes.decisions_router,
+    audit.router,
     policies.router,
     scores.router,
     models.router,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from voxid.audio import load
@@ -20,6 +20,7 @@ from voxid.recognize.gallery import Gallery
 from voxid.service.jobs import Task, WorkDone
 from voxid.service.reviewing import suggestion_reviews
 from voxid.service.timelines import KeptTimeline
+from voxid.service.watching import hit_reviews, watch_timeline
 from voxid.timeline import Timeline
 
 __all__ = ["DIARIZATION", "TIMELINE", "Wanted", "diarization", "read_kept", "rewritten"]
@@ -44,6 +45,7 @@ class Wanted:
         profile: threshold profile a name must pass.
         basis: purpose and legal basis on which voices without a name are kept; None: none is kept.
         remember_days: how long they are kept.
+        watchlist: id of a list whose people are looked for as well; None: of none.
         keep_days: how long the job and its timeline are kept, 1 to 365.
 
     Raises:
@@ -59,6 +61,7 @@ class Wanted:
     profile: str = DEFAULT_PROFILE
     basis: str | None = None
     remember_days: int = 30
+    watchlist: str | None = None
     keep_days: int = 30
 
     def __post_init__(self) -> None:
@@ -106,8 +109,13 @@ def diarization(task: Task) -> WorkDone:
     if grounds is not None:
         timeline, kept = remember(timeline, waveform, task.gallery, grounds, profile=wanted.profile)
         kept_voices = sum(one.id is not None for one in kept)
+    kept_timeline = KeptTimeline.of(timeline, _ids(task.gallery, timeline))
     now = task.gallery.now()
-    return _done(task, KeptTimeline.of(timeline, _ids(task.gallery, timeline)), wanted, now, kept_voices)
+    reviews = suggestion_reviews(task.id, kept_timeline.timeline, now)
+    if wanted.watchlist is not None:
+        hits = watch_timeline(task.gallery, wanted.watchlist, timeline, waveform, task.id)
+        reviews += hit_reviews(hits, wanted.watchlist, now)
+    return _done(task, kept_timeline, wanted, reviews, kept_voices)
 
 
 def read_kept(store: Store, id_: str) -> tuple[Document, KeptTimeline]:
@@ -130,11 +138,12 @@ def rewritten(document: Document, kept: KeptTimeline) -> Document:
     return replace(document, body=kept.to_dict(), version=document.version + 1)
 
 
-def _done(task: Task, kept: KeptTimeline, wanted: Wanted, now: datetime, kept_voices: int) -> WorkDone:
-    timeline = kept.timeline
+def _done(
+    task: Task, kept: KeptTimeline, wanted: Wanted, reviews: Sequence[Document], kept_voices: int
+) -> WorkDone:
+    timeline, now = kept.timeline, task.gallery.now()
     document = Document(TIMELINE, task.id, kept.to_dict(), due_at=now + timedelta(days=wanted.keep_days))
     named = {turn.speaker for turn in timeline.turns if turn.named}
-    reviews = suggestion_reviews(task.id, timeline, now)
     summary = {
         "duration_s": round(timeline.duration_s, 3),
         "speakers": len(timeline.speakers),

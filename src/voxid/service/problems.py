@@ -47,6 +47,9 @@ STATUS_OF: Final[dict[str, int]] = {
     "review_missing": 404,
     "watchlist_missing": 404,
     "dispute_missing": 404,
+    "decision_missing": 404,
+    "audit_entry_missing": 404,
+    "receipt_missing": 404,
     "model_missing": 404,
     # conflicts
     "document_changed": 409,
@@ -75,6 +78,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "store_busy": 503,
     "store_readonly": 503,
     "store_full": 507,
+    "spool_full": 507,
     "defect": 500,
 }
 _TITLES: Final = {401: "Not signed in", 403: "Refused", 500: "Failed"}

@@ -42,8 +42,6 @@ async def receive_recording(
                 await run_in_threadpool(writer.write, bytes(waiting))
                 waiting.clear()
         await run_in_threadpool(writer.write, bytes(waiting))
-        if not writer.size_bytes:
-            raise InputError("audio_empty", "The body has 0 bytes; send a recording with speech in it.")
         audio = await run_in_threadpool(writer.finish)
     try:
         await run_in_threadpool(_check_readable, spool, audio, owner)

@@ -123,10 +123,18 @@ class Spool:
         Raises:
             StoreError: spool_unwritable. ConfigError: spool_in_use.
         """
+        return SealedWriter(self.path_of_encrypted(), owner, max_bytes)
+
+    def path_of_encrypted(self) -> Path:
+        """Return the path of a new file whose content is encrypted by itself; `sweep` deletes what is left of it.
+
+        Raises:
+            StoreError: spool_unwritable. ConfigError: spool_in_use.
+        """
         with self._opening:
             if self._lock < 0:
                 self._take()
-        return SealedWriter(self.folder / (os.urandom(16).hex() + _SUFFIX), owner, max_bytes)
+        return self.folder / (os.urandom(16).hex() + _SUFFIX)
 
     def open(self, audio: SealedAudio, owner: str, *, uri: str = "audio") -> SeekableAudio:
         """Return the audio as a file that `voxid.audio.load` reads where it lies; nothing of it reaches a disk.

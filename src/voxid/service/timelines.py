@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from voxid.errors import PolicyError
+from voxid.gallery.records import PersonRecord
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.unknown import NAMING_PURPOSE
 from voxid.timeline import Timeline, Turn
 from voxid.timeline.document import JSON_VERSION
 
-__all__ = ["Edit", "KeptTimeline", "Shown", "names_of_people", "shown"]
+__all__ = ["Edit", "KeptTimeline", "Shown", "check_nameable", "names_of_people", "shown"]
 
 _KEPT_EDITS = 200
 """Those longest ago can no longer be undone; they stay in the history."""
@@ -223,6 +225,26 @@ def shown(gallery: Gallery, kept: KeptTimeline) -> Shown:
         people,
         {name: frozenset(formers) for name, formers in speakers.items()},
     )
+
+
+def check_nameable(person: PersonRecord, now: datetime) -> None:
+    """Refuse to give somebody's name to a turn who does not consent to it.
+
+    Raises:
+        PolicyError: consent_missing, consent_expired.
+    """
+    consent = person.consent
+    if consent is None or NAMING_PURPOSE not in consent.purposes:
+        raise PolicyError(
+            "consent_missing",
+            f"The person has given no consent to the purpose {NAMING_PURPOSE}, so no turn was given their name; record "
+            "one that names it.",
+        )
+    if consent.expired(now):
+        raise PolicyError(
+            "consent_expired",
+            "The person's consent has ended, so no turn was given their name; ask for a new one.",
+        )
 
 
 def names_of_people(gallery: Gallery, ids: Iterable[str]) -> dict[str, str | None]:

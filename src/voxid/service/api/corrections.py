@@ -14,14 +14,13 @@ from voxid.audio import load
 from voxid.audit.events import Event
 from voxid.diarize import reference_of
 from voxid.diarize.pipeline import PACK_BEYOND_S
-from voxid.errors import CompatibilityError, InputError, PolicyError
+from voxid.errors import CompatibilityError, InputError
 from voxid.gallery.documents import new_document_id
-from voxid.gallery.records import PersonRecord
-from voxid.recognize.unknown import NAMING_PURPOSE
-from voxid.service.api.diarizations import RECORDING, Asking, JobId, Running
+from voxid.service.api.diarizations import Asking, JobId, Running
 from voxid.service.api.shapes import In, Name
 from voxid.service.api.timeline_shapes import TimelineOut
 from voxid.service.diarizing import read_kept, rewritten
+from voxid.service.disputing import under_review
 from voxid.service.edits import merge_turns, rename, split_turn, undo, wanted_corrections
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
@@ -29,7 +28,8 @@ from voxid.service.recordings import receive_recording
 from voxid.service.roles import Principal
 from voxid.service.spool import SealedAudio, Spool
 from voxid.service.state import Tenant
-from voxid.service.timelines import KeptTimeline, Shown, shown
+from voxid.service.timelines import KeptTimeline, Shown, check_nameable, shown
+from voxid.service.uploads import AUDIO_BODY, recording_chunks
 from voxid.timeline import Correction
 
 __all__ = ["router"]
@@ -151,7 +151,7 @@ def take_back(tenant: Correcting, by: Asking, job_id: JobId, wanted: Change) -> 
     status_code=201,
     summary="Add what was said in corrected turns to a person's voiceprints",
     responses=responses(408, 413, 415),
-    openapi_extra=RECORDING,
+    openapi_extra=AUDIO_BODY,
 )
 async def add_reference(
     request: Request,
@@ -167,7 +167,7 @@ async def add_reference(
     """
     spool, owner = service.jobs.spool, new_document_id()
     limit = service.settings.limits.max_recording_bytes
-    audio = await receive_recording(request.stream(), spool, owner, max_bytes=limit)
+    audio = await receive_recording(recording_chunks(request), spool, owner, max_bytes=limit)
     try:
         return await run_in_threadpool(_add_reference, tenant, job_id, person_id, spool, audio, owner)
     finally:
@@ -199,7 +199,8 @@ def _edited(
         act = after.edits[-1].act if len(after.edits) > len(kept.edits) else "undo"
         facts = {"timeline": job_id, "edit": act, "revision": written.version}
         change.record(Event("timeline.corrected", facts=facts))
-    return TimelineOut.of(tenant.gallery, written, after)
+    disputed = ("timeline", job_id) in under_review(tenant.store)
+    return TimelineOut.of(tenant.gallery, written, after, disputed=disputed)
 
 
 def _formers(kept: KeptTimeline, seen: Shown, speaker: str | None) -> frozenset[str]:
@@ -224,23 +225,8 @@ def _speaker(tenant: Tenant, wanted: SpeakerIn) -> str:
             "There is nobody of this id or name on record; put the person on record first, or give a label such as "
             "SPEAKER_01.",
         )
-    _check_nameable(tenant, person)
+    check_nameable(person, tenant.gallery.now())
     return person.id
-
-
-def _check_nameable(tenant: Tenant, person: PersonRecord) -> None:
-    consent = person.consent
-    if consent is None or NAMING_PURPOSE not in consent.purposes:
-        raise PolicyError(
-            "consent_missing",
-            f"The person has given no consent to the purpose {NAMING_PURPOSE}, so no turn was given their name; record "
-            "one that names it.",
-        )
-    if consent.expired(tenant.gallery.now()):
-        raise PolicyError(
-            "consent_expired",
-            "The person's consent has ended, so no turn was given their name; ask for a new one.",
-        )
 
 
 def _add_reference(
@@ -252,7 +238,7 @@ def _add_reference(
         raise InputError(
             "person_missing", "There is no person of this id; list the people to see who is on record."
         )
-    _check_nameable(tenant, person)
+    check_nameable(person, tenant.gallery.now())
     heard = [turn for turn in kept.timeline.turns if turn.reviewed and turn.speaker == person_id]
     items = [Correction(turn.segment, person_id, person_id) for turn in heard]
     with spool.open(audio, owner, uri=kept.timeline.uri) as file:

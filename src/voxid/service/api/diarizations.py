@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from voxid.audit.actors import Actor
 from voxid.audit.events import Event
@@ -16,6 +17,7 @@ from voxid.gallery.documents import Document, new_document_id
 from voxid.service.api.shapes import After, Limit
 from voxid.service.api.timeline_shapes import TimelineOut
 from voxid.service.diarizing import DIARIZATION, TIMELINE, Wanted, read_kept
+from voxid.service.disputing import under_review
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.jobs import JOB, find_job, missing
 from voxid.service.problems import responses
@@ -23,8 +25,10 @@ from voxid.service.recordings import receive_recording, recording_name
 from voxid.service.roles import Principal
 from voxid.service.state import Service, Tenant
 from voxid.service.timelines import shown
+from voxid.service.uploads import AUDIO_BODY, recording_chunks
+from voxid.service.watching import find_watchlist
 
-__all__ = ["RECORDING", "Asking", "JobId", "Running", "router"]
+__all__ = ["Asking", "JobId", "Running", "router"]
 
 router = APIRouter(prefix="/diarizations", tags=["diarizations"], responses=responses())
 
@@ -40,13 +44,6 @@ JobId = Annotated[
     ),
 ]
 JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
-RECORDING: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The recording itself, in any format that is read; streamed, at most `max_recording_bytes`",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 class DiarizationQuery(BaseModel):
@@ -68,6 +65,11 @@ class DiarizationQuery(BaseModel):
         "unknown",
     )
     remember_days: int = Field(30, ge=1, le=365, description="How long such voices are kept")
+    watchlist: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f-]{36}$",
+        description="Look for the people of this watchlist as well. Needs the scope watchlists",
+    )
     keep_days: int = Field(30, ge=1, le=365, description="How long the job and its timeline are kept")
 
 
@@ -143,7 +145,7 @@ class JobPage(BaseModel):
     status_code=202,
     summary="Diarize a recording",
     responses=responses(408, 409, 413, 415),
-    openapi_extra=RECORDING,
+    openapi_extra=AUDIO_BODY,
 )
 async def add_diarization(
     request: Request,
@@ -161,11 +163,18 @@ async def add_diarization(
         raise PolicyError(
             "scope_missing", "Keeping voices without a name needs the scope 'unknown'; leave `basis` out."
         )
+    if query.watchlist is not None:
+        if "watchlists" not in principal.scopes:
+            raise PolicyError(
+                "scope_missing",
+                "Looking for people of a list needs the scope 'watchlists'; leave `watchlist` out.",
+            )
+        await run_in_threadpool(find_watchlist, tenant.store, query.watchlist, tenant.gallery.now())
     wanted = Wanted(uri=recording_name(content_disposition), **query.model_dump())
     tenant.gallery.bundle.profile(wanted.profile)
     id_ = new_document_id()
     spool, limit = service.jobs.spool, service.settings.limits.max_recording_bytes
-    audio = await receive_recording(request.stream(), spool, id_, max_bytes=limit)
+    audio = await receive_recording(recording_chunks(request), spool, id_, max_bytes=limit)
     actor = Actor(principal.kind, principal.id, str(getattr(request.state, "request_id", "")) or None)
     job = service.jobs.submit(tenant.id, id_, DIARIZATION, wanted.to_dict(), audio, actor)
     response.headers["Location"] = f"{request.url.path}/{id_}"
@@ -218,7 +227,8 @@ def delete_diarization(tenant: Diarizing, job_id: JobId) -> None:
 def show_timeline(tenant: Diarizing, job_id: JobId) -> TimelineOut:
     """Return who spoke when, with the names of this moment: people who may not be named (any more) are strangers."""
     document, kept = read_kept(tenant.store, job_id)
-    return TimelineOut.of(tenant.gallery, document, kept)
+    disputed = ("timeline", job_id) in under_review(tenant.store)
+    return TimelineOut.of(tenant.gallery, document, kept, disputed=disputed)
 
 
 @router.get(

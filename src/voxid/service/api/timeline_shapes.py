@@ -147,13 +147,16 @@ class TimelineOut(BaseModel):
     history: list[RevisionOut]
 
     @classmethod
-    def of(cls, gallery: Gallery, document: Document, kept: KeptTimeline) -> TimelineOut:
+    def of(
+        cls, gallery: Gallery, document: Document, kept: KeptTimeline, *, disputed: bool = False
+    ) -> TimelineOut:
         """Return a kept timeline as JSON shows it, with the names of this moment.
 
         Args:
             gallery: which knows the names.
             document: it is kept in.
             kept: what the document holds.
+            disputed: somebody says it is wrong, and nobody has decided yet.
         """
         seen = shown(gallery, kept)
         plain = seen.timeline.to_dict()
@@ -172,7 +175,7 @@ class TimelineOut(BaseModel):
             "id": document.id,
             "revision": document.version,
             "edits": len(kept.edits),
-            "under_review": document.state == "under_review",
+            "under_review": disputed,
             "due_at": document.due_at,
             "speakers": speakers,
             "turns": turns,
