@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "voxid"
 ORDER = (
     "errors stages recipes segments timeline containers decoding packed audio features spectrogram frontend silero "
     "speech score plda calibration decision backend bundle embedding spoof zoo picture audit gallery recognize diarize "
-    "simulate evaluate train service client cli"
+    "privacy simulate evaluate train service client cli"
 ).split()
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[:2] != "__")

@@ -19,6 +19,7 @@ from voxid.cli import (
     live,
     models,
     people,
+    privacy,
     recognition,
     relabel,
     serve,
@@ -68,6 +69,7 @@ app.command("relabel")(relabel.relabel)
 people.app.add_typer(unknown.app, name="unknown")
 app.add_typer(people.app, name="people")
 app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(evaluation.app, name="evaluate")
 app.command("simulate")(simulate.simulate)
 app.command("train")(training.train)

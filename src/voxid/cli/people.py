@@ -239,7 +239,7 @@ def export_people(
 
         voxid people export people.export --passphrase-file passphrase.txt
     """
-    passphrase = _passphrase(passphrase_file, twice=True)
+    passphrase = read_passphrase(passphrase_file, twice=True)
     with options.open_gallery(gallery) as opened, waiting(f"Writing {file}", quiet=as_json):
         report = opened.export(file, passphrase=passphrase)
     _show_transfer(report, f"wrote {file}", as_json)
@@ -259,7 +259,7 @@ def import_people(
 
         voxid people import people.export --passphrase-file passphrase.txt
     """
-    passphrase = _passphrase(passphrase_file, twice=False)
+    passphrase = read_passphrase(passphrase_file, twice=False)
     with options.open_gallery(gallery, create=True) as opened, waiting(f"Reading {file}", quiet=as_json):
         report = opened.import_(file, passphrase=passphrase)
     _show_transfer(report, f"read {file}", as_json)
@@ -277,7 +277,8 @@ def confirm(question: str, yes: bool) -> None:
         raise InputError("not_confirmed", "You said no; nothing was changed.")
 
 
-def _passphrase(file: Path | None, twice: bool) -> str:
+def read_passphrase(file: Path | None, twice: bool) -> str:
+    """Return the passphrase of an export: from the file, the environment, or asked for at the terminal."""
     if file is not None:
         try:
             return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")

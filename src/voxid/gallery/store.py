@@ -21,11 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from voxid.audit.events import STARTED, Event
+from voxid.audit.statements import SignedStatement, sign_statement
 from voxid.audit.written import tell_written
 from voxid.errors import InputError
 from voxid.gallery import counters
@@ -318,6 +319,10 @@ class Store:
             held = self._holder == threading.get_ident()
             (self._write_events if held else self._sharing.record)(waiting)
             tell_written(given)
+
+    def sign(self, kind: str, body: Mapping[str, Any]) -> SignedStatement:
+        """Return what this gallery states, signed with the key that heads of its audit log are signed with."""
+        return sign_statement(kind, body, self._keyring.signing)
 
     def audit(self) -> AuditLog:
         """Return the log of what was done.
