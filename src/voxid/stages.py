@@ -5,7 +5,7 @@
     embed    speech into a voiceprint; in a service this includes the wait for a place in a batch
     search   the gallery, for strangers
     score    one claim against one person's references
-    write    a change or an event onto the disk
+    write    events that change nothing else, onto the disk
 
 Nothing but the name of the stage is told: no label, no person, no path.
 """

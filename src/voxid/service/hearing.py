@@ -7,6 +7,7 @@ from collections.abc import Callable
 from voxid.audio import AudioLimits, AudioSource, Waveform, load
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.listening import Heard, Hearing, hear_waveform
+from voxid.stages import stage
 
 __all__ = ["hearing_for"]
 
@@ -31,7 +32,8 @@ def hearing_for(
     def hear(source: AudioSource, channel: int | None) -> Heard:
         if before is not None:
             before()
-        waveform = load(source, channel=channel, limits=limits)
+        with stage("decode"):
+            waveform = load(source, channel=channel, limits=limits)
         if decoded is not None:
             decoded(waveform)
         return hear_waveform(waveform, _LABEL, gallery.bundle, gallery.policy)
