@@ -144,7 +144,7 @@ class JobPage(BaseModel):
     "",
     status_code=202,
     summary="Diarize a recording",
-    responses=responses(408, 409, 413, 415),
+    responses=responses(404, 408, 409, 413, 415),
     openapi_extra=AUDIO_BODY,
 )
 async def add_diarization(
