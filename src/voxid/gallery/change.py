@@ -30,6 +30,7 @@ from voxid.gallery.roster import (
 )
 from voxid.gallery.rows import TENANT, PersonRows
 from voxid.gallery.tables import consents, opt_out_keys, opt_outs, people, voiceprints
+from voxid.gallery.tombstones import Tombstones
 from voxid.gallery.unknown_change import UnknownChange
 
 __all__ = ["FORGOTTEN_KEY", "MAX_VOICEPRINTS_PER_PERSON", "Change"]
@@ -59,7 +60,7 @@ class Change:
         self.generation = roster.state.generation
         self.traces: list[bytes] = []
         self._connection = connection
-        self._keyring = keyring
+        self.keyring = keyring
         self._roster = roster
         self._read_rows = rows
         self._where = where
@@ -70,8 +71,9 @@ class Change:
         self._ids: dict[bytes, str | None] = {}
         self._opt_out_keys: dict[str, bytes] = {}
         self._opt_outs: dict[tuple[str, bytes], bool] = {}
-        self.documents = DocumentChange(connection, keyring, where, self.traces)
-        self.unknown = UnknownChange(connection, keyring, roster, self._count, self.traces)
+        number = roster.state.documents.changes + 1
+        self.documents = DocumentChange(connection, keyring, where, self.traces, number)
+        self.unknown = UnknownChange(connection, keyring, roster, self._count, self.traces, self.outdate)
         writer = AuditWriter(connection, keyring, where, self._ever_held)
         self.audit = AuditChange(writer, audited=roster.state.audited)
 
@@ -79,6 +81,10 @@ class Change:
         """Return the id of the person of that name, or None."""
         tag = self._name_tag(name)
         return self._ids[tag] if tag in self._ids else self._roster.ids.get(tag)
+
+    def person_ids(self) -> list[str]:
+        """Return the ids of everybody there is now, changes taken into account."""
+        return [id_ for id_ in {**self._roster.entries, **self._entries} if self.holds(id_)]
 
     def holds(self, person_id: str) -> bool:
         """Return whether a person of that id exists."""
@@ -90,7 +96,7 @@ class Change:
         Raises:
             StoreError: store_damaged.
         """
-        return self._read_rows(self._connection, [person_id])[0].opened(self._keyring, self._where)
+        return self._read_rows(self._connection, [person_id])[0].opened(self.keyring, self._where)
 
     def everybody(self) -> Iterator[PersonRecord]:
         """Return the people there were when this change began, one after another.
@@ -129,18 +135,30 @@ class Change:
             )
         if self.holds(record.id):
             self._remove_rows(record.id, erase=erase_old)
-        self._insert(PersonRows.of(record, self._keyring))
+            if erase_old:
+                self.outdate(record.id)
+        self._insert(PersonRows.of(record, self.keyring))
 
-    def remove(self, person_id: str, *, erase: bool = True) -> None:
+    def remove(self, person_id: str, *, erase: bool = True, outdate: bool = True) -> None:
         """Delete a person: wrapped keys, all rows and documents, and the ids they had before they had a name.
 
         Args:
             erase: prove after the commit that their bytes are gone from the file and its log.
+            outdate: let older copies of the gallery not bring the person back.
         """
         if self.holds(person_id):
             self._remove_rows(person_id, erase=erase)
             self.unknown.drop_ids_of(person_id, erase=erase)
             self.documents.remove_of(person_id, erase=erase)
+            if erase and outdate:
+                self.outdate(person_id)
+
+    def outdate(self, person_id: str) -> None:
+        """Let nothing that older copies of the gallery hold of a person, known or unknown, come back from them.
+
+        To be called where something is taken back that they still hold: a consent withdrawn in part.
+        """
+        self.documents.bury("person", person_id)
 
     def _remove_rows(self, person_id: str, *, erase: bool) -> None:
         entry = self._entry(person_id)
@@ -198,16 +216,17 @@ class Change:
                     opt_outs.delete().where(opt_outs.c.key_id == key_id, opt_outs.c.tag == tag)
                 )
                 self._opt_outs[key_id, tag] = False
-                self._count(-1, opt_out_element(self._keyring, key_id, tag))
+                self.documents.bury("opt-out", f"{key_id}:{tag.hex()}")
+                self._count(-1, opt_out_element(self.keyring, key_id, tag))
 
     def add_opt_out_key(self, key_id: str, key: bytes) -> None:
         """Add a key that names are hashed with for opt-outs; the one already there of that id stays."""
         if key_id in self._roster.opt_out_keys or key_id in self._opt_out_keys:
             return
-        wrapped = self._keyring.wrap(key, bound_to("opt-out-key", key_id))
+        wrapped = self.keyring.wrap(key, bound_to("opt-out-key", key_id))
         self._connection.execute(opt_out_keys.insert().values(id=key_id, wrapped_key=wrapped))
         self._opt_out_keys[key_id] = key
-        self._count(1, opt_out_key_element(self._keyring, key_id, wrapped))
+        self._count(1, opt_out_key_element(self.keyring, key_id, wrapped))
 
     def add_opt_out_tag(self, key_id: str, tag: bytes) -> bool:
         """Add a tombstone under a key that was added before; returns whether it is new."""
@@ -215,7 +234,8 @@ class Change:
             return False
         self._connection.execute(opt_outs.insert().values(key_id=key_id, tag=tag))
         self._opt_outs[key_id, tag] = True
-        self._count(1, opt_out_element(self._keyring, key_id, tag))
+        self.documents.changed = True  # tombstones and opt-outs are in the order of these numbers
+        self._count(1, opt_out_element(self.keyring, key_id, tag))
         return True
 
     def add_opt_outs_of(self, other: Iterable[tuple[str, bytes]], keys: dict[str, bytes]) -> int:
@@ -261,6 +281,12 @@ class Change:
         """Count one more in the window of `window_s` seconds that runs at `at`; see `voxid.gallery.counters`."""
         return self.documents.count(counter, window_s, limit, at)
 
+    def tombstones(self) -> Tombstones:
+        """Return what this change erased and whom it refused."""
+        given = {tag: self.documents.number for tag, present in self._opt_outs.items() if present}
+        keys = {**self._roster.opt_out_keys, **self._opt_out_keys}
+        return Tombstones(dict(self.documents.buried), given, {key_id: keys[key_id] for key_id, _ in given})
+
     def write(self) -> State:
         """Write the next state into the transaction and return it; the same state when nothing changed."""
         self._flush()
@@ -276,12 +302,12 @@ class Change:
             n_elements=state.n_elements + self._count_delta,
             erasure_unfinished=bool(self.traces) or state.erasure_unfinished,
             total=(state.total + self._sum_delta) % (1 << 256),
-            documents=state.documents.changed(documents.count_delta, documents.sum_delta)
+            documents=state.documents.changed(documents.count_delta, documents.sum_delta, documents.number)
             if documents.changed
             else state.documents,
             audited=state.audited,
         )
-        following.write(self._connection, self._keyring)
+        following.write(self._connection, self.keyring)
         return following
 
     def apply_to(self, roster: Roster, state: State) -> None:
@@ -304,7 +330,7 @@ class Change:
 
     def _insert(self, rows: PersonRows) -> None:
         self._waiting.append(rows)
-        element = person_element(self._keyring, TENANT, rows.id, rows.name_tag, rows.seal)
+        element = person_element(self.keyring, TENANT, rows.id, rows.name_tag, rows.seal)
         self._entries[rows.id] = Entry(rows.name_tag, rows.seal, element)
         self._ids[rows.name_tag] = rows.id
         self._count(1, element)
@@ -356,7 +382,7 @@ class Change:
         return self._roster.entries.get(person_id)
 
     def _name_tag(self, name: str) -> bytes:
-        return self._keyring.name_tag(TENANT, lookup_form(name))
+        return self.keyring.name_tag(TENANT, lookup_form(name))
 
     def _count(self, sign: int, element: int) -> None:
         self._count_delta += sign

@@ -19,10 +19,11 @@ from voxid.gallery.document_rows import (
     person_key,
     person_key_element,
 )
-from voxid.gallery.documents import Counted, Document
+from voxid.gallery.documents import REVOKED, Counted, Document
 from voxid.gallery.keys import Keyring, bound_to, new_data_key
 from voxid.gallery.rows import TENANT
 from voxid.gallery.tables import documents, person_keys
+from voxid.gallery.tombstones import TOMBSTONE, tombstone_of
 
 __all__ = ["DocumentChange"]
 
@@ -35,14 +36,18 @@ class DocumentChange:
 
     Attributes:
         count_delta, sum_delta: what this change adds to the guarded number and sum.
+        number: of this change, among those of documents.
+        buried: tombstones set, hash -> number of the change that erased.
     """
 
     def __init__(
-        self, connection: sa.Connection, keyring: Keyring, where: Named, traces: list[bytes]
+        self, connection: sa.Connection, keyring: Keyring, where: Named, traces: list[bytes], number: int
     ) -> None:
         self.count_delta = 0
         self.sum_delta = 0
         self.changed = False
+        self.number = number
+        self.buried: dict[str, int] = {}
         self._connection = connection
         self._keyring = keyring
         self._where = where
@@ -69,11 +74,30 @@ class DocumentChange:
                 f"Version {document.version} of the {document.kind} {document.id} was given, and version {stored} is "
                 "stored: it was changed meanwhile; read it again and repeat the change.",
             )
-        row = DocumentRow.of(document, self._key_for(document.person_id), self._keyring)
         if former is not None:
             self._delete(former)
-        self._connection.execute(documents.insert().values(row.values()))
-        self._count(1, row.element)
+        self._insert(document)
+        if document.state == REVOKED:
+            self.bury(document.kind, document.id)
+
+    def bury(self, kind: str, id_: str) -> None:
+        """Leave a tombstone: nothing of that id comes back from copies of the gallery made before this change."""
+        self.set_tombstone(tombstone_of(self._keyring, kind, id_), self.number)
+
+    def set_tombstone(self, tag: str, number: int) -> None:
+        """Leave a tombstone that a change of that number had left."""
+        former = self._row(TOMBSTONE, tag)
+        version = 1 if former is None else former.version + 1
+        self.put(Document(TOMBSTONE, tag, {"change": number}, version=version))
+        self.buried[tag] = number
+        self.number = max(self.number, number)
+
+    def take_over(self, document: Document) -> None:
+        """Write a document as it was in a copy, whatever is here."""
+        former = self._row(document.kind, document.id)
+        if former is not None:
+            self._delete(former)
+        self._insert(document)
 
     def delete(self, kind: str, id_: str, *, erase: bool = False) -> bool:
         """Delete a document; returns whether there was one.
@@ -84,9 +108,10 @@ class DocumentChange:
         row = self._row(kind, id_)
         if row is None:
             return False
+        self._delete(row)
         if erase:
             self._traces.extend([row.sealed[:16], row.sealed[-16:]])
-        self._delete(row)
+            self.bury(kind, id_)
         return True
 
     def remove_of(self, person_id: str, *, erase: bool) -> None:
@@ -140,6 +165,11 @@ class DocumentChange:
     def _rows_of(self, person_id: str) -> list[DocumentRow]:
         query = sa.select(documents).where(documents.c.person_id == person_id)
         return [DocumentRow(*row) for row in self._connection.execute(query)]
+
+    def _insert(self, document: Document) -> None:
+        row = DocumentRow.of(document, self._key_for(document.person_id), self._keyring)
+        self._connection.execute(documents.insert().values(row.values()))
+        self._count(1, row.element)
 
     def _delete(self, row: DocumentRow) -> None:
         place = (documents.c.kind == row.kind) & (documents.c.id == row.id)

@@ -93,6 +93,7 @@ class Keyring:
 
     def __init__(self, master: MasterKey, store_id: bytes) -> None:
         self.origin = master.origin
+        self.store_id = store_id
         self._wrapping = AESGCM(_derived(master.secret, store_id, b"wrapping"))
         self._lookup_key = _derived(master.secret, store_id, b"lookup")
         self._integrity_key = _derived(master.secret, store_id, b"integrity")

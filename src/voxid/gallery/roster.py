@@ -68,9 +68,9 @@ class DocumentState:
     n_elements: int = 0
     total: int = 0
 
-    def changed(self, n_more: int, sum_more: int) -> DocumentState:
-        """Return the state after one more change."""
-        return DocumentState(self.changes + 1, self.n_elements + n_more, (self.total + sum_more) % _MODULUS)
+    def changed(self, n_more: int, sum_more: int, number: int) -> DocumentState:
+        """Return the state after the change of that number."""
+        return DocumentState(number, self.n_elements + n_more, (self.total + sum_more) % _MODULUS)
 
 
 @dataclass(frozen=True)

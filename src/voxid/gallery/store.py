@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,22 +28,22 @@ from voxid.audit.events import STARTED, Event
 from voxid.audit.statements import SignedStatement, sign_statement
 from voxid.audit.written import tell_written
 from voxid.errors import InputError
-from voxid.gallery import counters
 from voxid.gallery.audit_log import AuditLog
 from voxid.gallery.audit_rows import AuditWriter, Waiting
 from voxid.gallery.audit_sharing import SharedWriting
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
-from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_elements
-from voxid.gallery.documents import Counted, Document
+from voxid.gallery.document_reading import DocumentReading
 from voxid.gallery.formats import FORMAT_VERSION, fitting_key, read_meta, upgrade
 from voxid.gallery.keys import Keyring, find_master_key
 from voxid.gallery.locations import Location, create_database, location_of, open_database
 from voxid.gallery.names import lookup_form
+from voxid.gallery.older_copies import OlderCopy
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.roster import Roster, State
 from voxid.gallery.rows import TENANT, Glimpse, PersonRows
-from voxid.gallery.tables import consents, documents, people, unknown_people, voiceprints
+from voxid.gallery.tables import consents, people, unknown_people, voiceprints
+from voxid.gallery.tombstones import ERASURES_SUFFIX, ErasureFile, Tombstones
 from voxid.gallery.unknown import UnknownRecord
 from voxid.gallery.unknown_rows import UnknownRow
 from voxid.stages import stage
@@ -71,7 +70,7 @@ class StoreReport:
     documents: int = 0
 
 
-class Store:
+class Store(DocumentReading):
     """People in one gallery file. Use `Store.open`.
 
     Example:
@@ -85,16 +84,18 @@ class Store:
     """
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
-        self.path = database.path
-        self._database = database
-        self._keyring = keyring
+        super().__init__(database, keyring)
         self._lock = threading.RLock()
         self._sharing = SharedWriting(self._write_events)
+        self._beside: ErasureFile | None = None
+        if isinstance(database.path, Path):
+            beside = database.path.with_name(database.path.name + ERASURES_SUFFIX)
+            self._beside = ErasureFile(beside, keyring)
         self._change: tuple[int, Change] | None = None  # the one in progress, and by which thread
         self._holder: int | None = None  # the thread inside `snapshot`
         with database.reading() as connection:
             self._roster = Roster.read(connection, keyring, self.path)
-            self._check_documents(connection)
+            self.check_documents(connection, self._roster.state.documents)
         if self._roster.state.erasure_unfinished:
             self._finish_erasure([], rewrite=True)
 
@@ -127,7 +128,9 @@ class Store:
             master = find_master_key(key, file, environ)
             keyring = Keyring(fitting_key(location.name, master, values), values["store_id"])
             upgrade(database, keyring, values["format"])
-            return cls(database, keyring)
+            store = cls(database, keyring)
+            store._settle_erasures()
+            return store
         except BaseException:
             database.close()
             raise
@@ -139,7 +142,7 @@ class Store:
     def generation(self) -> int:
         """Return the number of the last change, by whichever process made it."""
         with self._lock, self._database.reading() as connection:
-            return State.read(connection, self._keyring, self.path).generation
+            return State.read(connection, self.keyring, self.path).generation
 
     def person_ids(self) -> list[str]:
         """Return the ids of everybody."""
@@ -149,7 +152,7 @@ class Store:
     def find(self, name: str) -> str | None:
         """Return the id of the person of that name (in any spelling `lookup_form` joins), or None."""
         with self.snapshot() as roster:
-            return roster.ids.get(self._keyring.name_tag(TENANT, lookup_form(name)))
+            return roster.ids.get(self.keyring.name_tag(TENANT, lookup_form(name)))
 
     def opted_out(self, name: str) -> bool:
         """Return whether the name is under an opt-out."""
@@ -178,7 +181,7 @@ class Store:
             self._refresh(connection)
             if person_id not in self._roster.entries:
                 return None
-            return self._rows(connection, [person_id])[0].opened(self._keyring, self.path)
+            return self._rows(connection, [person_id])[0].opened(self.keyring, self.path)
 
     def read_many(self, person_ids: Iterable[str]) -> Iterator[PersonRecord]:
         """Return those of the people who exist, one after another, all from one state.
@@ -187,7 +190,7 @@ class Store:
             StoreError: store_damaged, naming what of whom.
         """
         for rows in self._rows_of_many(person_ids):
-            yield rows.opened(self._keyring, self.path)
+            yield rows.opened(self.keyring, self.path)
 
     def glimpse_many(
         self, person_ids: Iterable[str], bundle_id: str, *, speech: bool = False
@@ -201,7 +204,7 @@ class Store:
             StoreError: store_damaged, naming what of whom.
         """
         for rows in self._rows_of_many(person_ids):
-            yield rows.glimpsed(self._keyring, self.path, bundle_id, speech=speech)
+            yield rows.glimpsed(self.keyring, self.path, bundle_id, speech=speech)
 
     def read_unknown(self) -> list[UnknownRecord]:
         """Return every unknown person, those who opted out among them, all from one state.
@@ -215,51 +218,7 @@ class Store:
             for id_, seal in self._roster.unknown.items():
                 if id_ not in rows or rows[id_].seal != seal:
                     raise damaged(self.path, f"the row of {id_} is missing or was replaced")
-            return [rows[id_].opened(self._keyring, self.path) for id_ in sorted(self._roster.unknown)]
-
-    def document(self, kind: str, id_: str) -> Document | None:
-        """Return a document, or None when there is none of that kind and id.
-
-        Raises:
-            StoreError: store_damaged, naming it.
-        """
-        found = self._documents((documents.c.kind == kind) & (documents.c.id == id_), 1)
-        return found[0] if found else None
-
-    def documents(
-        self,
-        kind: str,
-        *,
-        state: str | None = None,
-        person_id: str | None = None,
-        due_before: datetime | None = None,
-        after_id: str | None = None,
-        limit: int = 100,
-    ) -> list[Document]:
-        """Return the documents of a kind that fit all that is asked, ordered by id.
-
-        Args:
-            after_id: only those whose id sorts after this one: the last of the page before.
-            limit: how many at most.
-
-        Raises:
-            StoreError: store_damaged, naming the first that does not open.
-        """
-        fits = documents.c.kind == kind
-        if state is not None:
-            fits &= documents.c.state == state
-        if person_id is not None:
-            fits &= documents.c.person_id == person_id
-        if due_before is not None:
-            fits &= documents.c.due_at_us < round(due_before.timestamp() * 1e6)
-        if after_id is not None:
-            fits &= documents.c.id > after_id
-        return self._documents(fits, limit)
-
-    def counted(self, counter: str, window_s: float, limit: int, at: datetime) -> Counted:
-        """Return how often something was counted in the window that runs at `at`, without counting."""
-        with self._database.reading() as connection:
-            return counters.counted(connection, self._keyring, counter, window_s, limit, at)
+            return [rows[id_].opened(self.keyring, self.path) for id_ in sorted(self._roster.unknown)]
 
     @contextmanager
     def changing(self) -> Iterator[Change]:
@@ -272,7 +231,7 @@ class Store:
         with self._lock:
             with self._database.writing() as connection:
                 self._refresh(connection)
-                change = Change(connection, self._keyring, self._roster, self._rows, self.path)
+                change = Change(connection, self.keyring, self._roster, self._rows, self.path)
                 self._change = threading.get_ident(), change
                 try:
                     yield change
@@ -282,6 +241,7 @@ class Store:
                 state = change.write()
             change.apply_to(self._roster, state)
             tell_written(change.audit.written)
+            self._keep_tombstones(change.tombstones())
             if change.traces:
                 # Another process's erasure was cut off: its traces are not known here, so all is rewritten.
                 self._finish_erasure(change.traces, rewrite=unfinished)
@@ -300,7 +260,7 @@ class Store:
             if not state.audited:
                 first = Waiting.now(Event(STARTED, facts={"people": len(self._roster.entries)}))
                 self._audit_writer(connection).start(first, state.generation)
-                replace(state, audited=True).write(connection, self._keyring)
+                replace(state, audited=True).write(connection, self.keyring)
 
     def record(self, events: Iterable[Event]) -> None:
         """Write down acts that change nothing else; they are on the disk when this returns.
@@ -323,7 +283,7 @@ class Store:
 
     def sign(self, kind: str, body: Mapping[str, Any]) -> SignedStatement:
         """Return what this gallery states, signed with the key that heads of its audit log are signed with."""
-        return sign_statement(kind, body, self._keyring.signing)
+        return sign_statement(kind, body, self.keyring.signing)
 
     def audit(self) -> AuditLog:
         """Return the log of what was done.
@@ -336,7 +296,7 @@ class Store:
                 "audit_not_started",
                 f"{self.path.name} keeps no audit log; `voxid audit start` begins one, `voxid serve` does so itself.",
             )
-        return AuditLog(self._database, self._keyring)
+        return AuditLog(self._database, self.keyring)
 
     def check(self) -> StoreReport:
         """Return the counts after reading and authenticating everything.
@@ -357,13 +317,74 @@ class Store:
                     self.path, f"it holds {n_rows - n_voiceprints} voiceprints that belong to nobody"
                 )
             n_names = sum(not key_id.startswith(FORGOTTEN_KEY) for key_id, _ in self._roster.opt_outs)
-            n_documents = self._check_every_document()
+            n_documents = len(list(self.every_document()))
             return StoreReport(len(records), n_voiceprints, n_names, len(self.read_unknown()), n_documents)
 
+    def change_number(self) -> int:
+        """Return the number tombstones are in the order of: that of the last change of documents or opt-outs."""
+        with self.snapshot() as roster:
+            return roster.state.documents.changes
+
+    @contextmanager
+    def rows(self) -> Iterator[sa.Connection]:
+        """Hand out the tables in one state, for a copy."""
+        with self._database.reading() as connection:
+            yield connection
+
+    def beside(self, database: Database) -> Store:
+        """Return another copy of this gallery, opened with the same keys."""
+        return Store(database, self.keyring)
+
+    def tombstones(self) -> Tombstones:
+        """Return what was erased here and whose names are refused, as of now."""
+        with self.snapshot() as roster:
+            state, keys = roster.state, dict(roster.opt_out_keys)
+            refused = dict.fromkeys(roster.opt_outs, state.documents.changes)
+        return Tombstones(self.buried(), refused, keys)
+
+    def leave_out(self, known: Tombstones, *, act: str) -> int:
+        """Take out of an older copy of a gallery what it must not bring back; returns how many people.
+
+        Args:
+            known: what was erased and refused, before and after the copy was made.
+            act: what the audit log calls it.
+        """
+        number, own = self.change_number(), self.tombstones()
+        older = OlderCopy(number, own, self.read_unknown(), list(self.every_document()))
+        with self.changing() as change:
+            left_out = older.leave_out(change, known)
+            change.record(Event(act, facts={"left_out": left_out}))
+        return left_out
+
+    def _settle_erasures(self) -> None:
+        """Compare with the list beside the file: it may know of erasures after an older copy was put in its place."""
+        if self._beside is None:
+            return
+        listed = self._beside.read()
+        with self.snapshot() as roster:
+            refused, number = roster.opt_outs, roster.state.documents.changes
+        if (
+            listed.newest <= number
+            and len(listed.buried) == self.n_buried()
+            and refused <= listed.opt_outs.keys()
+        ):
+            return
+        own = self.tombstones()
+        if listed.beyond(own):
+            self.leave_out(listed, act="gallery.older_copy_found")
+        elif own.beyond(listed):
+            self._keep_tombstones(own.beyond(listed))
+
+    def _keep_tombstones(self, new: Tombstones) -> None:
+        """Write them beside the file too; what cannot be written now is when the gallery is opened next."""
+        if new and self._beside is not None:
+            with suppress(InputError):
+                self._beside.add(new)
+
     def _refresh(self, connection: sa.Connection) -> None:
-        state = State.read(connection, self._keyring, self.path)
+        state = State.read(connection, self.keyring, self.path)
         if state.generation != self._roster.state.generation:
-            self._roster = Roster.read(connection, self._keyring, self.path, known=self._roster)
+            self._roster = Roster.read(connection, self.keyring, self.path, known=self._roster)
         else:
             state.check_follows(self._roster.state, self.path)
             self._roster.state = state
@@ -371,7 +392,7 @@ class Store:
     def _audit_writer(self, connection: sa.Connection) -> AuditWriter:
         roster = self._roster
         return AuditWriter(
-            connection, self._keyring, self.path, lambda id_: id_ in roster.entries or id_ in roster.unknown
+            connection, self.keyring, self.path, lambda id_: id_ in roster.entries or id_ in roster.unknown
         )
 
     @stage("write")
@@ -379,27 +400,6 @@ class Store:
         with self._lock, self._database.writing() as connection:
             self._refresh(connection)
             self._audit_writer(connection).append(waiting, self._roster.state.generation)
-
-    def _documents(self, fits: sa.ColumnElement[bool], limit: int) -> list[Document]:
-        query = sa.select(documents).where(fits).order_by(documents.c.id).limit(limit)
-        with self._database.reading() as connection:
-            rows = [DocumentRow(*row) for row in connection.execute(query)]
-            keys = DocumentKeys(connection, self._keyring, self.path)
-            return [row.opened(keys, self._keyring, self.path) for row in rows]
-
-    def _check_documents(self, connection: sa.Connection) -> None:
-        elements = list(document_elements(connection, self._keyring))
-        guarded = self._roster.state.documents
-        if len(elements) != guarded.n_elements or sum(elements) % (1 << 256) != guarded.total:
-            raise damaged(self.path, "its list of documents does not match its integrity tag")
-
-    def _check_every_document(self) -> int:
-        with self._database.reading() as connection:
-            self._refresh(connection)
-            self._check_documents(connection)
-            keys = DocumentKeys(connection, self._keyring, self.path)
-            rows = [DocumentRow(*row) for row in connection.execute(sa.select(documents))]
-            return len([row.opened(keys, self._keyring, self.path) for row in rows])
 
     def _rows_of_many(self, person_ids: Iterable[str]) -> Iterator[PersonRows]:
         with self._lock, self._database.reading() as connection:
@@ -432,5 +432,5 @@ class Store:
     def _finish_erasure(self, traces: Sequence[bytes], *, rewrite: bool = False) -> None:
         self._database.purge(traces, rewrite=rewrite)
         with self._database.writing() as connection:
-            state = State.read(connection, self._keyring, self.path)
-            replace(state, erasure_unfinished=False).write(connection, self._keyring)
+            state = State.read(connection, self.keyring, self.path)
+            replace(state, erasure_unfinished=False).write(connection, self.keyring)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -21,6 +21,7 @@ class UnknownChange:
     Args:
         count: hears what every element adds to the guarded sum: +1 or -1, and the element.
         traces: takes bytes of erased rows, to be proved gone after the commit.
+        outdate: hears whom older copies of the gallery must not bring back.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class UnknownChange:
         roster: Roster,
         count: Callable[[int, int], None],
         traces: list[bytes],
+        outdate: Callable[[str], None],
     ) -> None:
         self._connection = connection
         self._keyring = keyring
         self._count = count
         self._traces = traces
+        self._outdate = outdate
         self._seals = dict(roster.unknown)
         self._known_as = dict(roster.known_as)
         self.changed = False
@@ -54,6 +57,8 @@ class UnknownChange:
             erase_old: prove afterwards that the bytes of the former row are gone.
         """
         self._remove_row(record.id, erase=erase_old)
+        if erase_old:
+            self._outdate(record.id)
         row = UnknownRow.of(record, self._keyring)
         values = {"id": row.id, "wrapped_key": row.wrapped_key, "sealed": row.sealed, "seal": row.seal}
         self._connection.execute(unknown_people.insert().values(values))
@@ -69,12 +74,21 @@ class UnknownChange:
                 ids are erased too.
         """
         self._remove_row(id_, erase=True)
+        self._outdate(id_)
         if heir is None:
             self.drop_ids_of(id_, erase=True)
             self._traces.append(id_.encode())
         else:
             self.hand_on(id_, heir)
             self.add_known_as(id_, heir)
+
+    def become(self, records: Sequence[UnknownRecord]) -> None:
+        """Hold these unknown people and no others; those taken out leave no tombstone, for nobody asked for it."""
+        for id_ in self._seals.keys() - {record.id for record in records}:
+            self._remove_row(id_, erase=True)
+            self.drop_ids_of(id_, erase=True)
+        for record in records:
+            self.put(record)
 
     def hand_on(self, holder: str, heir: str) -> None:
         """Give all ids that lead to one person, known or unknown, to another."""

@@ -203,6 +203,7 @@ class GalleryOfPeople(OpenGallery):
         with store.changing() as change:
             record = withdrawn(change.read(id_of(change, name)), purposes, self.now())
             change.put(record, erase_old=not record.voiceprints)
+            change.outdate(record.id)  # an older copy holds the consent as it was
             change.record(consent_event(record, self.now()))
         return record.public()
 
