@@ -55,7 +55,8 @@ def serve(
     from voxid.service.serving import first_key, server_for
 
     app = create_app(read)
-    key = first_key(app.state.service.tenants, datetime.now(UTC))
+    shown = read.operations.show_first_key
+    key = first_key(app.state.service.tenants, datetime.now(UTC)) if shown else None
     address = f"http://{read.host}:{read.port}"
     if as_json:
         print_json({"address": address, "console": f"{address}/", "key": key})

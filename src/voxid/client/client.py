@@ -24,7 +24,7 @@ class Client(PeopleCalls, InstallationCalls):
 
     def live(self, format: CallFormat) -> LiveCall:
         """Return a live call, which begins where it is entered: ``with client.live(CallFormat(8_000)) as call``."""
-        return LiveCall(self._address, self._headers.get("Authorization", "").removeprefix("Bearer "), format)
+        return LiveCall(self.address, self.headers.get("Authorization", "").removeprefix("Bearer "), format)
 
     def __enter__(self) -> Self:
         return self

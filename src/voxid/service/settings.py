@@ -112,6 +112,8 @@ class OperationsSettings:
         trace_file: where the stages of every request are written, as JSON lines; needs the extra tracing.
         otlp_endpoint: where they are sent, e.g. http://collector:4318/v1/traces; needs the extra tracing.
         min_free_bytes: with less free space where the data is, the service says that it is not ready.
+        show_first_key: the first start prints an administrator's key; where what is printed is collected, as in
+            containers, turn it off and make the tenant and its key with `voxid tenants create default`.
         ready_for_s: how long an answer of /readyz is given again before everything is looked at anew.
     """
 
@@ -123,6 +125,7 @@ class OperationsSettings:
     trace_file: Path | None = None
     otlp_endpoint: str | None = field(default=None, repr=False)
     min_free_bytes: int = 256 << 20
+    show_first_key: bool = True
     ready_for_s: float = 5.0
 
     def __post_init__(self) -> None:
