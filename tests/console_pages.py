@@ -35,7 +35,7 @@ class Console:
             viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=self.address
         )
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(f"exception: {error}"))
         page.on(

@@ -98,7 +98,7 @@ def test_a_turn_is_corrected_on_its_timeline(console: Console, talk: Path) -> No
         page.click("nav >> text=Recordings")
         page.set_input_files("#file", str(talk))
         page.click("#begin")
-        page.click("a:has-text('Weekly call')", timeout=60_000)
+        page.click("a:has-text('Weekly call')")
         page.wait_for_selector("#acts a >> nth=5")
         assert page.inner_text("h1") == "Weekly call"
         first = page.locator(".turn").count()

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from voxid.recognize.spread import MOST_PEOPLE, spread_of
+from voxid.service.api.models import ProfileOut
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
@@ -17,18 +18,6 @@ __all__ = ["router"]
 router = APIRouter(prefix="/scores", tags=["models"], responses=responses())
 
 Looking = Annotated[Tenant, Depends(tenant_for("models"))]
-
-
-class ProfileOut(BaseModel):
-    """A threshold profile and the trials it was set on."""
-
-    name: str = Field(examples=["far_1pct"])
-    far: float = Field(description="False-accept rate it was chosen for")
-    threshold_llr: float = Field(description="Accept at or above")
-    review_llr: float | None = Field(description="Send to a person at or above; null: no review band")
-    targets: int
-    nontargets: int
-    frr: float = Field(description="Share of target trials rejected there")
 
 
 class SpreadOut(BaseModel):

@@ -62,6 +62,22 @@ export function sendFile(path, file, onShare) {
   });
 }
 
+/** Ask for a file with a POST, and hand it to the person under a name. */
+export async function download(path, json, name) {
+  const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json", "X-Voxid-CSRF": csrf() }, body: JSON.stringify(json), credentials: "same-origin" });
+  if (!answer.ok) throw new Problem(answer.status, await answer.json());
+  keep(await answer.blob(), name);
+}
+
+/** Hand a blob to the person as a file. */
+export function keep(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
 /** Return a path with its query; what is null or empty is left out. */
 export function query(path, values) {
   const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");

@@ -1,6 +1,6 @@
 // The audit log: newest first, filtered, each entry with its proof, the whole of it checked on demand.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
-import { get, post, query } from "./api.js";
+import { get, keep, post, query } from "./api.js";
 import { ask, busy, complain, failed } from "./talk.js";
 import { isIn, isSigned } from "./proof.js";
 import { count, precisely } from "./words.js";
@@ -22,18 +22,12 @@ async function start() {
   fill(byId("head"), facts([
     ["Entries", head.size.toLocaleString()], ["As of", precisely(head.at)],
     ["Root", make("span", { class: "code" }, head.root)], ["Signed by", make("span", { class: "code" }, head.public_key)],
-    ["Keep", make("span", {}, make("button", { type: "button", class: "button small", on: { click: () => keep(head) } }, "Save this signed head"), make("span", { class: "soft" }, " where whoever runs the service cannot change it"))],
+    ["Keep", make("span", {}, make("button", { type: "button", class: "button small", on: { click: () => keep(new Blob([`${JSON.stringify({ head })}\n`], { type: "application/json" }), `voxid-audit-head-${head.size}.json`) } }, "Save this signed head"), make("span", { class: "soft" }, " where whoever runs the service cannot change it"))],
   ]));
   entries = [];
   oldest = head.size;
   filters();
   if (head.size) await loadEarlier(); else show();
-}
-
-function keep(head) {
-  const link = make("a", { href: URL.createObjectURL(new Blob([`${JSON.stringify({ head })}\n`], { type: "application/json" })), download: `voxid-audit-head-${head.size}.json` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 function filters() {

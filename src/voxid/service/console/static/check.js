@@ -60,7 +60,7 @@ async function verify(blob) {
     make("div", { class: `verdict ${kind}` }, make("span", { class: "mark", "aria-hidden": "true" }, mark), make("div", {}, make("strong", {}, words), make("p", { class: "soft" }, person.name))),
     decision.llr === null ? null : gauge(decision.llr, used, `Log-likelihood ratio ${decision.llr} against the threshold ${used.threshold_llr.toFixed(2)}`),
     make("p", {}, decision.reason), details(decision),
-    decision.decision_id && result.dataset.mayDispute === "1" ? make("div", { class: "row" }, disputeButton("decision", decision.decision_id)) : null);
+    decision.id && result.dataset.mayDispute === "1" ? make("div", { class: "row" }, disputeButton("decision", decision.id)) : null);
 }
 
 async function identify(blob) {

@@ -48,16 +48,23 @@ function show() {
       tile("Live calls", whole(total(metrics, "voxid_live_calls"))), tile("Wait for the networks", whole(total(metrics, "voxid_inference_waiting"))),
       tile("Memory", megabytes(total(metrics, "process_resident_memory_bytes"))), tile("Audit events", whole(total(metrics, "voxid_audit_events_total")))),
     make("div", { class: "columns" },
-      card("Requests a second, last ten minutes", trace(history.map((one) => one.rate), `Requests a second, now ${now.rate === null ? "not known yet" : now.rate.toFixed(1)}`)),
-      card("p95, last ten minutes", trace(history.map((one) => one.p95), `95th percentile of the answer times, now ${ms(now.p95)}`)),
+      card("Requests a second, last ten minutes", course("rate", "Requests a second", (value) => value.toFixed(1))),
+      card("p95, last ten minutes", course("p95", "95th percentile of the answer times", ms)),
       card("Checks", table(["Check", "State"], Object.entries(ready.checks).map(([name, found]) => row(["Check", CHECKS[name] || name], ["State", found === "ok" ? badge("Fine", "good") : badge(found, "bad")])))),
       card("Stages", stages(metrics)), card("Decisions", counted(metrics, "voxid_decisions_total", ["purpose", "outcome"], "Nothing has been decided since the start.")),
       card("Refusals", counted(metrics, "voxid_refusals_total", ["code"], "Nothing has been refused since the start."))),
     card("Indicators", indicators(metrics)));
 }
 
+// What was measured since this page was opened.
+function course(name, label, words) {
+  const values = history.map((one) => one[name]), known = values.filter((one) => one !== null);
+  if (known.length < 2) return make("p", { class: "soft" }, "Drawn while this page stays open.");
+  return [trace(values, `${label}: at most ${words(Math.max(...known))}, now ${words(known[known.length - 1])}`), make("p", { class: "soft fine" }, `at most ${words(Math.max(...known))}`)];
+}
+
 const card = (title, ...content) => make("section", { class: "card" }, make("h2", {}, title), content);
-const table = (heads, rows) => make("div", { class: "wide-box" }, make("table", { class: "grid folds" }, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows)));
+const table = (heads, rows) => make("div", { class: "wide-box" }, make("table", { class: "grid" }, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows)));
 const megabytes = (bytes) => (bytes === null ? "–" : `${Math.round(bytes / 2 ** 20).toLocaleString()} MB`);
 
 function stages(metrics) {

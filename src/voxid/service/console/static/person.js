@@ -1,6 +1,6 @@
 // One person: what is on record, and what may be done about it.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
-import { get, patch, post, remove } from "./api.js";
+import { download, get, patch, post, remove } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { consentOf, healthOf } from "./health.js";
 import { bundleInUse } from "./model.js";
@@ -24,7 +24,16 @@ function show() {
 function acts() {
   fill(byId("acts"),
     may("Enroll") && make("a", { class: "button", href: `/console/enroll?person=${person.id}` }, "Add recordings"),
-    may("Write") && make("button", { type: "button", class: "button", on: { click: (event) => rename(event.currentTarget) } }, "Rename"));
+    may("Write") && make("button", { type: "button", class: "button", on: { click: (event) => rename(event.currentTarget) } }, "Rename"),
+    may("Export") && make("button", { type: "button", class: "button", on: { click: (event) => exportData(event.currentTarget) } }, "Export data"));
+}
+
+async function exportData(button) {
+  const field = make("div", { class: "field" }, make("label", { for: "passphrase" }, "Passphrase for the voiceprints"),
+    make("input", { class: "input", id: "passphrase", name: "passphrase", type: "password", minlength: 8, maxlength: 1000, autocomplete: "new-password" }),
+    make("p", { class: "soft" }, "Without one the voiceprints are left out; the rest is to be read."));
+  const given = await ask({ title: `Everything kept of ${person.name}`, text: "A zip with a signed manifest of hashes, for the person themself.", action: "Export", fields: [field] });
+  if (given) await busy(button, () => download("/v1/exports/person", { person_id: person.id, passphrase: given.passphrase || null }, "person.zip"));
 }
 
 async function rename(button) {
