@@ -154,3 +154,9 @@ def test_wrong_settings_are_refused() -> None:
     assert "secret" not in repr(
         ServiceSettings(operations=OperationsSettings(otlp_endpoint="http://secret/"))
     )
+
+
+def test_queues_and_live_calls_are_gauges(served: Served) -> None:
+    """Nothing waits and nobody talks."""
+    found = metrics_of(served)
+    assert found["voxid_inference_waiting"] == found["voxid_live_calls"] == 0

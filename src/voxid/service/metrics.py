@@ -62,6 +62,8 @@ UNAUDITED: Final = frozenset(
         ("POST", "/v1/session"),
         ("DELETE", "/v1/session"),
         ("POST", "/v1/people/search"),
+        ("POST", "/v1/opt-outs/check"),
+        ("POST", "/v1/audit/verify"),
         ("POST", "/v1/enrollments"),
         ("DELETE", "/v1/enrollments/{enrollment_id}"),
         ("POST", "/v1/enrollments/{enrollment_id}/recordings"),

@@ -40,6 +40,7 @@ class Operations:
     """
 
     def __init__(self, service: Service) -> None:
+        self._service = service
         self._settings = service.settings.operations
         self._metrics = service.metrics
         self.health = Health(_Watched(service), self._settings)
@@ -56,6 +57,8 @@ class Operations:
         app.add_middleware(RequestObserver, around=around)
         app.include_router(_router(self))
         app.state.operations = self
+        self._metrics.inference_waiting.set_function(lambda: self._service.inference.waiting)
+        self._metrics.live_calls.set_function(lambda: len(app.state.live))
 
     def start(self) -> None:
         """Begin to watch.
