@@ -10,6 +10,7 @@ import typer
 from voxid import __version__
 from voxid.cli import (
     audit,
+    backup,
     bench,
     compression,
     correct,
@@ -78,6 +79,8 @@ models.app.command("quantize")(compression.quantize)
 models.app.command("prune")(compression.prune)
 models.app.command("distill")(compression.distill)
 app.add_typer(models.app, name="models")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("bench")(bench.bench)
 app.command("serve")(serve.serve)
 app.add_typer(serve.tenants_app, name="tenants")
