@@ -27,6 +27,8 @@ VOICES = Path(str(files("voxid") / "data" / "voices"))
 FORM = Consent({"verify", "identify", "diarize-name"}, evidence="signed form 17", jurisdiction="US-IL")
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
+BOTH_ENGINES = True
+
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
@@ -196,6 +198,7 @@ for number in range(10_000):
 """
 
 
+@pytest.mark.file_only
 def test_events_are_as_many_as_acts_after_kill_9(tmp_path: Path) -> None:
     """Acknowledged acts and entries agree; at most the act that was cut off is there without an answer."""
     path = tmp_path / "people.voxid"
