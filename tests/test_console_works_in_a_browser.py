@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from scipy.signal import resample_poly
 from console_pages import Console, running_console
 from served import clip, talk_of
 from voxid.audio import SAMPLE_RATE_HZ, load
+from voxid.audit.statements import SignedStatement
 from voxid.gallery import Consent
 from voxid.service.state import DEFAULT_TENANT
 
@@ -169,7 +171,11 @@ def test_consent_is_withdrawn_as_easily_as_given(console: Console) -> None:
         page.click("[aria-label='Withdraw: Identify among all']")
         page.click("dialog >> text=Withdraw >> nth=-1")
         page.wait_for_selector("#history tr:nth-child(2)")
-        assert page.locator("#consent >> text=Identify among all").count() == 0
+        page.wait_for_selector("#consent:not(:has-text('Identify among all'))")
+        with page.expect_download() as taken:
+            page.click("text=Signed receipt")
+        receipt = json.loads(Path(taken.value.path()).read_text(encoding="utf-8"))
+        assert SignedStatement.from_dict(receipt).holds(gallery.stored()[0].audit().public_key)
         page.click("text=Withdraw everything")
         page.click("dialog >> text=Withdraw >> nth=-1")
         page.wait_for_selector("#health >> text=No voiceprint")

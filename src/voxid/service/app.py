@@ -26,6 +26,7 @@ from voxid.service.api import (
     opt_outs,
     people,
     policies,
+    receipts,
     reviews,
     scores,
     sessions,
@@ -47,6 +48,7 @@ PREFIX: Final = "/v1"
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
     consents.router,
+    receipts.router,
     enrollments.router,
     verification.router,
     identification.router,

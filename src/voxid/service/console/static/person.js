@@ -1,6 +1,6 @@
 // One person: what is on record, and what may be done about it.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
-import { download, get, patch, post, remove } from "./api.js";
+import { download, get, keep, patch, post, remove } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { consentOf, healthOf } from "./health.js";
 import { bundleInUse } from "./model.js";
@@ -81,7 +81,13 @@ function showConsent() {
 function renewing() {
   if (!may("Consent")) return null;
   const all = consentOf(person) && make("button", { type: "button", class: "button small danger", on: { click: (event) => withdraw(event.currentTarget, null) } }, "Withdraw everything");
-  return make("div", { class: "row" }, make("button", { type: "button", class: "button small", on: { click: (event) => renew(event.currentTarget) } }, "Record a new consent"), all);
+  const receipt = consentOf(person) && make("button", { type: "button", class: "button small", on: { click: (event) => receive(event.currentTarget) } }, "Signed receipt");
+  return make("div", { class: "row" }, make("button", { type: "button", class: "button small", on: { click: (event) => renew(event.currentTarget) } }, "Record a new consent"), receipt, all);
+}
+
+async function receive(button) {
+  const receipt = await busy(button, () => post(`${path}/receipts`));
+  if (receipt) keep(new Blob([`${JSON.stringify(receipt, null, 1)}\n`], { type: "application/json" }), `consent-receipt-${receipt.body.record_id}.json`);
 }
 
 async function withdraw(button, purposes) {
