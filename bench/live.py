@@ -1,7 +1,7 @@
 """Live diarization on a folder of recordings with RTTM beside them: error by latency, label swaps, processor share.
 
-    python bench/live.py RECORDINGS [--segmenter FOLDER|oracle] [--latencies 0.5,1,5] [--most 3] [--seconds 120]
-        [--calls 2] [--json FILE]
+    python bench/live.py RECORDINGS [--segmenter FOLDER|oracle] [--latencies 0.5,1,5] [--hop 2] [--most 3]
+        [--seconds 120] [--calls 2] [--json FILE]
 
 Each recording is fed as a call, as fast as possible. What is measured:
 
@@ -90,8 +90,10 @@ def feed(session: LiveSession, samples: np.ndarray) -> tuple[list[Event], float]
     return events, time.process_time() - started_s
 
 
-def measure(paths: Sequence[Path], named: str, latency_s: float, seconds: float) -> dict[str, Any]:
-    """Return one row of the table: all recordings at one latency."""
+def measure(
+    paths: Sequence[Path], named: str, latency_s: float, hop_s: float, seconds: float
+) -> dict[str, Any]:
+    """Return one row of the table: all recordings at one latency, heard again every ``hop_s`` or the latency."""
     truth: Timelines = {}
     rows: dict[str, Timelines] = {"first told": {}, "by the end": {}, "last pass": {}}
     swaps, heard_s, spent_s = 0, 0.0, 0.0
@@ -99,7 +101,7 @@ def measure(paths: Sequence[Path], named: str, latency_s: float, seconds: float)
         waveform, reference = read(path, seconds)
         session = LiveSession(
             make_segmenter(named, waveform, reference),
-            options=LiveOptions(latency_s=latency_s),
+            options=LiveOptions(latency_s=latency_s, hop_s=min(hop_s, latency_s)),
             uri=path.stem,
         )
         events, cpu_s = feed(session, np.asarray(waveform.samples))
@@ -114,6 +116,7 @@ def measure(paths: Sequence[Path], named: str, latency_s: float, seconds: float)
         spent_s += cpu_s
     return {
         "latency_s": latency_s,
+        "hop_s": min(hop_s, latency_s),
         **{name: error(truth, found) for name, found in rows.items()},
         "swaps_per_hour": swaps / heard_s * 3600,
         "cpu_share": spent_s / heard_s,
@@ -257,6 +260,9 @@ def main() -> None:
         "--segmenter", default="", help="folder of the network, or oracle; else the usual one"
     )
     parser.add_argument("--latencies", default="0.5,1,5")
+    parser.add_argument(
+        "--hop", type=float, default=0.5, help="how often the call is heard again, in seconds"
+    )
     parser.add_argument("--most", type=int, default=0, help="only so many recordings")
     parser.add_argument("--seconds", type=float, default=0.0, help="only so much of each")
     parser.add_argument("--calls", type=int, default=0)
@@ -273,7 +279,7 @@ def main() -> None:
         follow_once(paths[0], options.segmenter, options.seconds)
         return
     latencies = [float(text) for text in options.latencies.split(",")]
-    rows = [measure(paths, options.segmenter, one, options.seconds) for one in latencies]
+    rows = [measure(paths, options.segmenter, one, options.hop, options.seconds) for one in latencies]
     report = {
         "recordings": len(paths),
         "seconds": rows[0]["seconds"],

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _HOP: Final = round(FRAME_HOP_S * SAMPLE_RATE_HZ)
 _CHUNK_FRAMES: Final = CHUNK_SAMPLES / _HOP  # 3.2 frames of 10 ms in a chunk of speech detection
 _REVISED_S: Final = 10.0  # how far back turns may still move
-_HEARD_S: Final = 30.0  # how far back levels are compared, to tell what leaks over from the other side
+_HEARD_S: Final = 20.0  # how far back levels are compared, to tell what leaks over from the other side
 _SETTLED_S: Final = 1.0  # so old is speech when it is embedded
 _FIRST_VOICE_S: Final = 1.0
 _VOICE_GROWTH: Final = 0.4  # a voice is embedded again when it has said so much more of what it had said

@@ -19,7 +19,6 @@ __all__ = ["Ack", "End", "Resume", "Start", "decode", "read_message"]
 
 _SAMPLE_BYTES: Final = {"pcm_s16le": 2, "mulaw": 1, "float32": 4}
 _MAX_HOP_S: Final = 2.0
-_MAX_SIDES_HOP_S: Final = 1.0
 
 
 class _Message(BaseModel):
@@ -74,9 +73,8 @@ class Start(_Message):
         Raises:
             InputError: latency_invalid.
         """
-        longest_s = _MAX_SIDES_HOP_S if self.by_sides else _MAX_HOP_S
         LiveOptions(latency_s=self.latency_s)
-        return LiveOptions(latency_s=self.latency_s, hop_s=min(self.latency_s, longest_s))
+        return LiveOptions(latency_s=self.latency_s, hop_s=min(self.latency_s, _MAX_HOP_S))
 
     @property
     def frame_bytes(self) -> int:
