@@ -11,3 +11,46 @@ portability    all that is kept of one person, with a manifest of hashes
 processing     the record of processing activities, from the gallery as it is
 policy         the public policy, as text and as a page
 """
+
+from __future__ import annotations
+
+from voxid.privacy.disclosures import Disclosure, disclose, disclosures_of
+from voxid.privacy.erasing import erase, erasure_receipt, finish_erasures
+from voxid.privacy.holds import held_people, hold, release
+from voxid.privacy.jurisdictions import JURISDICTIONS, Jurisdiction, jurisdictions_of
+from voxid.privacy.policy import policy_page, policy_sections, policy_text
+from voxid.privacy.portability import check_export, export_person
+from voxid.privacy.processing import processing_record, processing_text
+from voxid.privacy.receipts import issue_receipt
+from voxid.privacy.retention import Due, RetentionReport, due_people, run_retention
+from voxid.privacy.settings import PrivacySettings, read_settings, write_settings
+
+__all__ = [
+    "JURISDICTIONS",
+    "Disclosure",
+    "Due",
+    "Jurisdiction",
+    "PrivacySettings",
+    "RetentionReport",
+    "check_export",
+    "disclose",
+    "disclosures_of",
+    "due_people",
+    "erase",
+    "erasure_receipt",
+    "export_person",
+    "finish_erasures",
+    "held_people",
+    "hold",
+    "issue_receipt",
+    "jurisdictions_of",
+    "policy_page",
+    "policy_sections",
+    "policy_text",
+    "processing_record",
+    "processing_text",
+    "read_settings",
+    "release",
+    "run_retention",
+    "write_settings",
+]
