@@ -66,11 +66,11 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, **limits: float) -> Iterator[Running]:
-    """Hand out a service over an empty folder; `limits` are fields of `Limits`."""
+def running(folder: Path, database: str | None = None, **limits: float) -> Iterator[Running]:
+    """Hand out a service over an empty folder, or over a database; `limits` are fields of `Limits`."""
     clock = Clock()
     changed = {name: type(getattr(Limits(), name))(value) for name, value in limits.items()}
-    settings = ServiceSettings(data=folder / "data", limits=replace(Limits(), **changed))
+    settings = ServiceSettings(data=folder / "data", database=database, limits=replace(Limits(), **changed))
     app = create_app(settings, clock)
     with TestClient(app, base_url=ADDRESS, raise_server_exceptions=False) as http:
         yield Running(app.state.service, http, clock, app)
