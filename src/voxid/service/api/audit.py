@@ -170,7 +170,11 @@ def verify(tenant: Auditing) -> ReportOut:
     "/export",
     summary="Download the log",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "content": {kind: {"schema": {"type": "string"}} for kind in ("application/jsonl", "text/plain")}
+        }
+    },
 )
 def export(
     tenant: Auditing,
