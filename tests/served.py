@@ -55,7 +55,8 @@ class Served:
         answer = self.http.request(method, f"/v1{path}", **request)
         assert answer.status_code == expected, (answer.status_code, answer.text[:500])
         kind = answer.headers.get("content-type", "").partition(";")[0]
-        return answer.json() if kind in ("application/json", "application/problem+json") else answer
+        is_json = kind in ("application/json", "application/problem+json")
+        return answer.json() if answer.content and is_json else answer
 
     def refusal(self, method: str, path: str, expected: int, **request: Any) -> tuple[str, str]:
         """Return code and sentence of an answer that refuses."""

@@ -152,12 +152,13 @@ class KeptTimeline:
         """Return the timeline with a label of its own for everybody who is named on it, was, or may be."""
         labels: dict[str, str] = {}
         taken = set(self.timeline.speakers)
-        past = {name for entry in self.timeline.history for name in (entry.old_label, entry.new_name)}
-        for id_ in [*self.labels, *sorted(self.people() | (past & set(self.labels)))]:
-            if id_ not in labels:
-                former = self.labels.get(id_)
-                labels[id_] = _free_label(taken) if former is None or former in taken else former
-                taken.add(labels[id_])
+        turns = self.timeline.turns
+        named = [turn.speaker for turn in turns if turn.named]
+        hinted = [turn.suggestion.person for turn in turns if turn.suggestion is not None]
+        for id_ in dict.fromkeys([*self.labels, *named, *hinted]):
+            former = self.labels.get(id_)
+            labels[id_] = _free_label(taken) if former is None or former in taken else former
+            taken.add(labels[id_])
         return replace(self, labels=labels)
 
     def to_dict(self) -> dict[str, Any]:
