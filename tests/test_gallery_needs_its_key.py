@@ -26,10 +26,11 @@ def key_file(path: Path) -> Path:
 
 
 def test_a_new_gallery_gets_a_private_key_and_file(gallery: Path) -> None:
-    """Both are readable by their owner alone, and nothing else is left in the folder."""
+    """Both are readable by their owner alone; beside them lies what is set aside for a full disk, and nothing else."""
     assert oct(key_file(gallery).stat().st_mode & 0o777) == "0o600"
     assert oct(gallery.stat().st_mode & 0o777) == "0o600"
-    assert sorted(file.name for file in gallery.parent.iterdir()) == ["people.voxid", "people.voxid.key"]
+    expected = ["people.voxid", "people.voxid.key", "people.voxid.reserve"]
+    assert sorted(file.name for file in gallery.parent.iterdir()) == expected
 
 
 def test_a_missing_key_is_an_error_and_makes_no_new_one(gallery: Path) -> None:

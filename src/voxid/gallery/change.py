@@ -48,6 +48,7 @@ class Change:
 
     Attributes:
         generation: of the gallery this change began from.
+        before_erasing: called before an erasure is written.
         traces: bytes of erased rows, to be proved gone after the commit.
         unknown: what changes of unknown people and their ids.
         documents: what changes of documents and counters.
@@ -60,6 +61,7 @@ class Change:
         self.generation = roster.state.generation
         self.traces: list[bytes] = []
         self._connection = connection
+        self.before_erasing: Callable[[], None] = lambda: None
         self.keyring = keyring
         self._roster = roster
         self._read_rows = rows
@@ -158,6 +160,7 @@ class Change:
 
         To be called where something is taken back that they still hold: a consent withdrawn in part.
         """
+        self.before_erasing()
         self.documents.bury("person", person_id)
 
     def _remove_rows(self, person_id: str, *, erase: bool) -> None:

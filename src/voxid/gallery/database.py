@@ -61,6 +61,12 @@ class Database(Protocol):
             StoreError: erase_incomplete.
         """
 
+    def make_room(self) -> None:
+        """Give free what was set aside for it, where an erasure would find no space on the disk."""
+
+    def keep_room(self) -> None:
+        """Set some space aside again, so that erasing works on a full disk too."""
+
     def integrity_problems(self) -> list[str]:
         """Return what the engine's own full check finds; empty when nothing."""
 

@@ -221,6 +221,12 @@ class PostgresDatabase:
                 raise self._incomplete()
             time.sleep(0.05 if waiting else 0)
 
+    def make_room(self) -> None:
+        """Do nothing: the server's disk is its administrator's."""
+
+    def keep_room(self) -> None:
+        """Do nothing."""
+
     def integrity_problems(self) -> list[str]:
         """Return nothing: PostgreSQL's own check, pg_amcheck, is the administrator's to run."""
         return []

@@ -8,10 +8,11 @@ cell_size_check (damaged pages are noticed), trusted_schema=OFF (a doctored sche
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -25,13 +26,15 @@ from voxid.gallery.database import damaged
 from voxid.gallery.keys import sync_folder
 from voxid.gallery.tables import meta, schema
 
-__all__ = ["SqliteDatabase"]
+__all__ = ["RESERVE_SUFFIX", "SqliteDatabase"]
 
 _BUSY_TIMEOUT_S: Final = 10.0
 _PURGE_TIMEOUT_S: Final = 5.0
 _MAGIC: Final = b"SQLite format 3\x00"
 _APPLICATION_ID: Final = 0x766F7864  # "voxd", kept in the file header so that `file` and we know our own
 _SCAN_BLOCK_BYTES: Final = 8 << 20
+_RESERVE_BYTES: Final = 1 << 20  # some hundred pages: a person of 256 references and a hundred documents
+RESERVE_SUFFIX: Final = ".reserve"
 
 
 class SqliteDatabase:
@@ -139,6 +142,29 @@ class SqliteDatabase:
             self._checkpoint()
             if self._holds(traces):
                 raise self._incomplete()
+
+    def make_room(self) -> None:
+        """Give up the file set aside beside the gallery, when the disk has less left than an erasure may take."""
+        if self._free_bytes() < _RESERVE_BYTES:
+            with suppress(OSError):
+                self._reserve.unlink(missing_ok=True)
+
+    def keep_room(self) -> None:
+        """Set a file aside, unless the disk is nearly full: erasing takes space before it gives any."""
+        if not self._reserve.exists() and self._free_bytes() > 4 * _RESERVE_BYTES:
+            with suppress(OSError):
+                descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                try:
+                    os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+                finally:
+                    os.close(descriptor)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.path.with_name(self.path.name + RESERVE_SUFFIX)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.path.parent).free
 
     def integrity_problems(self) -> list[str]:
         """Return what SQLite's own full check finds; empty when nothing."""

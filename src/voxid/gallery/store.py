@@ -232,6 +232,7 @@ class Store(DocumentReading):
             with self._database.writing() as connection:
                 self._refresh(connection)
                 change = Change(connection, self.keyring, self._roster, self._rows, self.path)
+                change.before_erasing = self._database.make_room
                 self._change = threading.get_ident(), change
                 try:
                     yield change
@@ -245,6 +246,7 @@ class Store(DocumentReading):
             if change.traces:
                 # Another process's erasure was cut off: its traces are not known here, so all is rewritten.
                 self._finish_erasure(change.traces, rewrite=unfinished)
+            self._database.keep_room()
 
     @property
     def audited(self) -> bool:
