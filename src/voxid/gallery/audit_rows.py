@@ -23,7 +23,7 @@ from voxid.audit.actors import Actor, current_actor
 from voxid.audit.checking import StoredEntry
 from voxid.audit.events import ERASED, Entry, Event, canonical, sealed_sha256, stamp
 from voxid.audit.heads import Head
-from voxid.audit.merkle import HASH_BYTES, Frontier
+from voxid.audit.merkle import HASH_BYTES, Frontier, leaf_hash
 from voxid.errors import StoreError
 from voxid.gallery.database import Named, damaged
 from voxid.gallery.keys import Keyring, bound_to, new_data_key, new_pseudonym, open_sealed, same, seal
@@ -118,6 +118,7 @@ class AuditWriter:
         self._keyring = keyring
         self._where = where
         self._exists = exists
+        self._keys: dict[str, PersonKey] = {}
 
     def start(self, waiting: Waiting, generation: int) -> None:
         """Begin the log with its first entry."""
@@ -149,6 +150,7 @@ class AuditWriter:
             row = _key_row(self._connection, person_id)
             if row is not None:
                 self.append([Waiting.now(Event(ERASED, person_id=person_id))], generation)
+                self._keys.pop(person_id, None)
                 self._connection.execute(audit_keys.delete().where(audit_keys.c.person_id == person_id))
                 wrapped = row.wrapped_key
                 traces += [piece for piece in (wrapped[:16], wrapped[-16:]) if len(set(piece)) > 8]
@@ -174,17 +176,24 @@ class AuditWriter:
                 generation=generation,
                 previous=last.hex(),
             )
-            line, last = entry.line(), entry.hash
+            line = entry.line()
+            last = leaf_hash(line)
             tree = tree.grown([last])
-            rows.append(_values(self._keyring, entry, line, sealed))
+            rows.append(_values(self._keyring, entry, line, last, sealed))
         self._connection.execute(audit_entries.insert(), rows)
         LogState(tree, last).write(self._connection, self._keyring, first=first)
 
     def _key_for(self, person_id: str) -> PersonKey | None:
         """Return a person's key, made now if there is none; None for somebody the gallery does not have."""
+        if person_id in self._keys:
+            return self._keys[person_id]
         known = person_key(self._connection, self._keyring, person_id, self._where)
-        if known is not None or not self._exists(person_id):
-            return known
+        if known is None and not self._exists(person_id):
+            return None
+        self._keys[person_id] = known or self._new_key(person_id)
+        return self._keys[person_id]
+
+    def _new_key(self, person_id: str) -> PersonKey:
         person, key = new_pseudonym(), new_data_key()
         wrapped = self._keyring.wrap(key, _key_place(person_id, person))
         self._connection.execute(
@@ -293,12 +302,14 @@ def _stored(keyring: Keyring, row: Any) -> StoredEntry:
     )
 
 
-def _values(keyring: Keyring, entry: Entry, line: bytes, sealed: bytes | None) -> dict[str, Any]:
+def _values(
+    keyring: Keyring, entry: Entry, line: bytes, hash_: bytes, sealed: bytes | None
+) -> dict[str, Any]:
     kept = sealed or b""
     return {
         "sequence": entry.sequence,
         "line": line,
-        "hash": entry.hash,
+        "hash": hash_,
         "person": entry.person or "",
         "act": entry.act,
         "sealed": kept,
