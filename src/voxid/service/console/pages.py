@@ -70,16 +70,25 @@ PAGES: Final = (
     ),
     Page("/console/live", "Live call", "live.html", "live.js", "live", "Recognize", ("live",)),
     Page("/console/reviews", "Reviews", "reviews.html", "reviews.js", "reviews", "Recognize", ("review",)),
-    Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Evidence", ("models",)),
-    Page("/console/audit", "Audit", "audit.html", "audit.js", "audit", "Evidence", ("audit",)),
+    Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Oversight", ("models",)),
+    Page("/console/audit", "Audit", "audit.html", "audit.js", "audit", "Oversight", ("audit",)),
     Page(
         "/console/operations",
         "Operations",
         "operations.html",
         "operations.js",
         "operations",
-        "Evidence",
+        "Oversight",
         ("metrics",),
+    ),
+    Page(
+        "/console/settings",
+        "Settings",
+        "settings.html",
+        "settings.js",
+        "settings",
+        "Oversight",
+        ("policies", "keys"),
     ),
 )
 

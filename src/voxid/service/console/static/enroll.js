@@ -160,6 +160,7 @@ byId("cancel").addEventListener("click", (event) => busy(event.currentTarget, as
 window.addEventListener("beforeunload", (event) => { if (session?.recordings.length) event.preventDefault(); });
 
 writeRelease();
+get("/v1/policies").then((policy) => { if (!byId("jurisdiction").value) byId("jurisdiction").value = policy.jurisdiction || ""; }).catch(complain);
 if (asked) {
   try {
     person = await get(`/v1/people/${encodeURIComponent(asked)}`);

@@ -1,6 +1,6 @@
 // One person: what is on record, and what may be done about it.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
-import { download, get, keep, patch, post, remove } from "./api.js";
+import { download, get, keep, patch, post } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { consentOf, healthOf } from "./health.js";
 import { bundleInUse } from "./model.js";
@@ -145,7 +145,25 @@ async function erase(button) {
     action: "Erase for good", danger: true, typed: person.name,
   });
   if (!given) return;
-  await busy(button, async () => { await remove(path); location.assign("/console/people"); });
+  const receipt = await busy(button, () => post("/v1/erasures", { person_id: person.id }));
+  if (receipt) erased(receipt);
+}
+
+// Nothing of the person is left to show but the receipt, which names nobody.
+function erased({ body, ...signed }) {
+  const file = () => keep(new Blob([`${JSON.stringify({ ...signed, body }, null, 1)}\n`], { type: "application/json" }), `erasure-receipt-${body.receipt_id}.json`);
+  document.title = "Erased · voxid";
+  byId("name").textContent = "Erased";
+  byId("summary").textContent = "";
+  fill(byId("acts"));
+  fill(page, make("section", { class: "card", id: "erased", tabindex: "-1" },
+    make("div", { class: "verdict good" }, make("span", { class: "mark", "aria-hidden": "true" }, "✓"), make("div", {}, make("strong", {}, "The person was erased"), make("p", { class: "soft" }, "The gallery and its log were read again: nothing of them was found. Hand them the receipt."))),
+    make("dl", { class: "facts" }, facts([
+      ["Receipt", make("span", { class: "code" }, body.receipt_id)], ["Proved", when(body.proved_at)], ["Destroyed", `${count(body.voiceprints, "voiceprint")}, ${count(body.consent_records, "consent record")}`],
+      ["To be told", (body.recipients_to_tell || []).join(", ") || "nobody: nothing was disclosed"],
+    ])),
+    make("div", { class: "row" }, make("button", { type: "button", class: "button main", on: { click: file } }, "Save the receipt"), make("a", { class: "button", href: "/console/people" }, "Back to the people"))));
+  byId("erased").focus();
 }
 
 byId("erase").addEventListener("click", (event) => erase(event.currentTarget));
