@@ -1,0 +1,1 @@
+"""Training of the spoof detector: genuine speech against speech that was made."""
