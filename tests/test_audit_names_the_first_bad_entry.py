@@ -141,6 +141,8 @@ def test_tampering_is_named_by_its_entry(original: Path, tmp_path: Path, what: s
     report = store.audit().verify()
     assert report.bad_entry == bad_entry, report.problem
     assert sentence in str(report.problem)
+    with pytest.raises(StoreError, match="in its audit log"):
+        store.check()
     store.close()
 
 

@@ -320,6 +320,8 @@ class Store(DocumentReading):
                 )
             n_names = sum(not key_id.startswith(FORGOTTEN_KEY) for key_id, _ in self._roster.opt_outs)
             n_documents = len(list(self.every_document()))
+            if self.audited and (problem := self.audit().verify().problem) is not None:
+                raise damaged(self.path, f"in its audit log {problem}")
             return StoreReport(len(records), n_voiceprints, n_names, len(self.read_unknown()), n_documents)
 
     def change_number(self) -> int:
