@@ -176,6 +176,22 @@ def test_every_answer_carries_the_headers_of_a_closed_house(house: Running) -> N
     assert problem(house.http.put("/v1/people")) == (405, "method_not_allowed")
 
 
+def test_a_defect_says_nothing_of_what_it_met(house: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """An error nobody foresaw is a problem like others; the log has the place, not the words."""
+
+    def broken() -> None:
+        raise KeyError("Secret Name")
+
+    house.service_app.add_api_route("/v1/broken", broken)
+    answer = house.http.get("/v1/broken")
+    assert problem(answer) == (500, "defect")
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "Secret Name" not in answer.text
+    logged = "".join(record.getMessage() for record in caplog.records)
+    assert "met a defect: KeyError" in logged
+    assert "in broken" in logged
+
+
 def test_what_was_sent_is_not_repeated_in_an_error(house: Running) -> None:
     """A field that cannot be used is named; its value, which may be a name, is not."""
     key = {"Authorization": f"Bearer {house.key()}"}

@@ -181,7 +181,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem."""
+    """Make every error of the application a problem; a defect becomes one in `voxid.service.guard`."""
 
     @app.exception_handler(VoxidError)
     async def _coded(request: Request, error: VoxidError) -> JSONResponse:
@@ -205,12 +205,6 @@ def install(app: FastAPI) -> None:
         answer = problem_response(_id_of(request), _of_http(error, request.url.path))
         answer.headers.update(error.headers or {})
         return answer
-
-    @app.exception_handler(Exception)
-    async def _defect(request: Request, error: Exception) -> JSONResponse:
-        _log.error("request %s met a defect: %s", _id_of(request), type(error).__name__)
-        sentence = "The service failed in a way it should not; the log names the request. Please report this."
-        return problem_response(_id_of(request), VoxidError("defect", sentence))
 
 
 def _of_http(error: HTTPException, path: str) -> VoxidError:

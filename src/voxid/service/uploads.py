@@ -16,6 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from voxid.errors import InputError
+from voxid.service.guard import allow_recording
 from voxid.service.identity import service_of
 from voxid.service.settings import Limits
 
@@ -72,6 +73,7 @@ async def recording_chunks(request: Request) -> AsyncIterator[bytes]:
         InputError: media_type_unsupported, request_invalid for a form without it, audio_empty.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
+    allow_recording(request)
     came = False
     chunks: AsyncIterator[bytes] = request.stream()
     if kind == b"multipart/form-data":
