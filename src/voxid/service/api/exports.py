@@ -15,6 +15,7 @@ from voxid.audit.events import Event
 from voxid.service.api.people import person_by_id
 from voxid.service.api.shapes import In
 from voxid.service.exporting import export_person
+from voxid.service.guard import allow_recording
 from voxid.service.identity import service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Service, Tenant
@@ -113,6 +114,7 @@ async def import_people(
     ],
 ) -> ImportedOut:
     """Take over everybody in an export, or nobody; opt-outs on either side are honoured."""
+    allow_recording(request)  # an export is as long
     path = await run_in_threadpool(service.jobs.spool.path_of_encrypted)
     try:
         with path.open("xb") as file:
