@@ -26,13 +26,17 @@ class Console:
     def __init__(self, service: Service, address: str, key: str, browser: Any) -> None:
         self.service, self.address, self.key = service, address, key
         self._browser = browser
+        self._signed_in: Any = None
 
     @contextmanager
     def opened(self, *, signed_in: bool = True, width: int = 1200, dark: bool = False) -> Iterator[Any]:
         """Yield a page; afterwards nothing may have gone wrong in it unnoticed."""
         scheme = "dark" if dark else "light"
         context = self._browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=self.address
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            base_url=self.address,
+            storage_state=self._signed_in if signed_in else None,
         )
         page = context.new_page()
         page.set_default_timeout(60_000)
@@ -47,9 +51,11 @@ class Console:
         page.on("request", lambda request: requests.append(request.url))
         if signed_in:
             page.goto("/console/")
+        if signed_in and self._signed_in is None:
             page.fill("#key", self.key)
             page.press("#key", "Enter")
             page.wait_for_url("**/console/people")
+            self._signed_in = context.storage_state()
         yield page
         page.wait_for_timeout(100)
         context.close()

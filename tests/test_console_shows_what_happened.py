@@ -16,7 +16,6 @@ from served import clip, talk_of
 from synthetic_people import person, put
 from voxid.audio import SAMPLE_RATE_HZ, load
 from voxid.gallery import Consent
-from voxid.service.policy import TenantPolicy, write_policy
 from voxid.service.state import DEFAULT_TENANT, Tenant
 
 MICROPHONE_HZ = 48_000
@@ -71,12 +70,12 @@ def test_a_voice_is_identified_once_a_purpose_is_stated(console: Console) -> Non
         page.goto("/console/check")
         page.click("text=Identify >> nth=-1")
         page.wait_for_selector("#identify-off >> text=no purpose was stated")
-        tenant, stated = (
-            tenant_of(console),
-            TenantPolicy(identify_purpose="Greeting members who called before"),
-        )
-        write_policy(tenant.store, stated, tenant.gallery.now())
-        page.reload()
+        page.click("nav >> text=Settings")
+        page.wait_for_selector("#verify-profile option >> nth=0", state="attached")
+        page.fill("#purpose", "Greeting members who called before")
+        page.click("#save")
+        page.wait_for_selector("#notes >> text=saved")
+        page.click("nav >> text=Verify and identify")
         page.wait_for_selector("#profile option >> nth=0", state="attached")
         page.click("text=Identify >> nth=-1")
         page.set_input_files("#file", str(clip("bruno", 4)))
@@ -135,6 +134,20 @@ def test_a_call_is_followed_from_the_microphone(console: Console) -> None:
         page.click("#stop")
         page.wait_for_selector("#state >> text=Ended")
         assert page.locator("#turns >> text=final").count() >= 1
+
+
+def test_a_key_is_made_and_revoked(console: Console) -> None:
+    """Its text is shown once; afterwards it stands in the list as revoked."""
+    with console.opened() as page:
+        page.click("nav >> text=Settings")
+        page.click("#make")
+        page.fill("#label", "Gateway")
+        page.check("dialog input[name=operator]")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("#key-text:has-text('vxk_default_')")
+        page.click("tr:has-text('Gateway') >> button:has-text('Revoke')")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("tr:has-text('Gateway') >> text=Revoked")
 
 
 def test_figures_of_the_gallery_and_the_service_are_shown(console: Console) -> None:

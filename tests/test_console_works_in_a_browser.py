@@ -142,7 +142,7 @@ def test_a_turn_is_corrected_on_its_timeline(console: Console, talk: Path) -> No
 
 
 def test_a_person_is_erased_after_typing_the_name(console: Console) -> None:
-    """The button works only when the name is typed; then the person is gone from the list."""
+    """The button works only when the name is typed; then the person is gone and a signed receipt is left."""
     gallery = console.service.tenants.get(DEFAULT_TENANT).gallery
     clips: list[Any] = [clip("dev", 1), clip("dev", 2)]
     gallery.enroll("Dev Muster", clips, Consent(ALL, evidence="synthetic voice"))
@@ -155,7 +155,12 @@ def test_a_person_is_erased_after_typing_the_name(console: Console) -> None:
         assert page.is_disabled("dialog button[type=submit]")
         page.fill("#typed", "Dev Muster")
         page.press("#typed", "Enter")
-        page.wait_for_url("**/console/people")
+        page.wait_for_selector("#erased")
+        with page.expect_download() as taken:
+            page.click("text=Save the receipt")
+        receipt = SignedStatement.from_dict(json.loads(Path(taken.value.path()).read_text(encoding="utf-8")))
+        assert receipt.holds(gallery.stored()[0].audit().public_key)
+        page.click("text=Back to the people")
         page.wait_for_selector("td >> text=Ada")
         assert page.locator("text=Dev Muster").count() == 0
     assert gallery.stored()[0].find("Dev Muster") is None

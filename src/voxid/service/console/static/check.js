@@ -33,7 +33,7 @@ function show() {
 function explain() {
   const chosen = profiles.find((one) => one.name === profile.value);
   byId("profile-note").textContent = chosen
-    ? `Lets ${percent(chosen.far, chosen.far < 0.01 ? 1 : 0)} of other voices pass ${verb() === "identify" ? "for each person compared" : "as this person"}; turned away ${percent(chosen.frr)} of short and poor recordings of the right one on its hard trials.` : "";
+    ? `Lets ${percent(chosen.far, chosen.far < 0.01 ? 1 : 0)} of other voices pass ${verb() === "identify" ? "for each person compared" : "as this person"}. In the model's test, with its short and poor recordings, ${percent(chosen.frr)} of the right voices did not pass.` : "";
 }
 
 async function compare(blob) {

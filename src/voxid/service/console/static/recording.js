@@ -1,11 +1,11 @@
 // A timeline: listen, correct, split, merge, undo. Every change is kept by the service at once.
 /* global viewer */
 import { byId, fill, make } from "./dom.js";
-import { get, post } from "./api.js";
+import { get, post, query, upload } from "./api.js";
 import { disputeButton } from "./dispute.js";
 import { busy, complain } from "./talk.js";
 import { playFile } from "./player.js";
-import { clock, percent, signed } from "./words.js";
+import { clock, count, percent, seconds, signed } from "./words.js";
 
 const page = byId("viewer"), path = `/v1/diarizations/${page.dataset.id}`, mayCorrect = page.dataset.mayCorrect === "1";
 const status = byId("status"), name = byId("name");
@@ -75,6 +75,7 @@ function showPanel(turn) {
   byId("everyone").textContent = same === 1 ? `every turn of ${turn.name} (this one)` : `all ${same} turns of ${turn.name}`;
   byId("join").disabled = !nextOf(turn);
   byId("agree").disabled = !confirmable(turn.name);
+  if (teaching) teaching.disabled = !teachable(turn.name);
   showSplit();
 }
 
@@ -139,6 +140,16 @@ function join() {
 
 const undo = () => { if (!byId("undo").disabled) change(byId("undo"), "undo", {}, "Undone."); };
 
+// What a person said in turns somebody listened to becomes one more reference of theirs; it takes the recording once more.
+const teaching = document.getElementById("teach");
+const teachable = (shown) => Boolean(speakerOf(shown)?.person_id && byId("recording").files.length && viewer.turns.some((turn) => turn.name === shown && turn.reviewed));
+
+async function teach() {
+  const turn = viewer.selected(), [file] = byId("recording").files, who = speakerOf(turn.name);
+  const added = await busy(teaching, () => upload(query(`${path}/references`, { person_id: who.person_id }), file));
+  if (added) tell(`${seconds(added.speech_s)} of ${turn.name} were added: ${count(added.voiceprints, "reference")} now.`);
+}
+
 function toNextDoubt() {
   const from = viewer.selected() ? viewer.selected().index : -1;
   const next = viewer.turns.find((turn) => turn.index > from && viewer.doubtful(turn)) || viewer.turns.find(viewer.doubtful);
@@ -177,6 +188,7 @@ document.addEventListener("keyup", (event) => {
   if (event.key === " " && byId("shortcuts").checked && event.target.closest(".turn")) event.preventDefault();
 });
 
+if (teaching) teaching.addEventListener("click", teach);
 byId("correct").addEventListener("submit", (event) => { event.preventDefault(); rename(); });
 for (const [id, act] of [["agree", agree], ["split", split], ["join", join], ["undo", undo], ["doubt", toNextDoubt], ["before", () => viewer.step(-1)], ["after", () => viewer.step(1)]]) byId(id).addEventListener("click", act);
 // The viewer moves this cursor whenever the time changes, by whatever way.
@@ -184,6 +196,7 @@ new MutationObserver(showSplit).observe(byId("cursor"), { attributes: true });
 byId("recording").addEventListener("change", (event) => {
   const [file] = event.target.files;
   if (file) playFile(file, page.dataset.nonce, byId("given")).catch(complain);
+  showPanel(viewer.selected());
 });
 
 // Names that may be given: people on record.
