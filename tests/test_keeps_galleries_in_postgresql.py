@@ -163,6 +163,10 @@ def test_an_old_snapshot_that_keeps_deleted_rows_is_reported(
             remove(store, "Alice")
         assert caught.value.code == "erase_incomplete"
         assert names(store) == ["Bob"]
+        meanwhile = Store.open(server.address, key=KEY)
+        with meanwhile.snapshot() as roster:
+            assert roster.state.erasure_unfinished, "the mark stays, and the gallery can be used"
+        meanwhile.close()
     engine.dispose()
     store.close()
     again = Store.open(server.address, key=KEY)

@@ -14,7 +14,8 @@ roster    the verified list of everybody
 documents sealed JSON records of any kind; document_rows, document_change: as stored, as changed
 counters  how often something happened, against a limit
 change    one transaction that changes something
-store     the gallery file, opened
+store     the gallery, opened; people_reading, document_reading: what is read of it
+tombstones, older_copies: what must not come back; backup: a copy, and back from it
 index     exact search over vectors
 search    the people of a store, searchable by purpose
 transfer  export and import

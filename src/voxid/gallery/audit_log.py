@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -29,6 +29,8 @@ from voxid.gallery.roster import State
 from voxid.gallery.tables import audit_entries
 
 __all__ = ["AuditLog"]
+
+_LINES_AT_ONCE: Final = 2000
 
 
 class AuditLog:
@@ -110,7 +112,9 @@ class AuditLog:
         return {person_id: datetime.fromisoformat(at) for person_id, at in times.items()}
 
     def lines(self, *, after: int = 0, until: int | None = None) -> Iterator[bytes]:
-        """Return the lines of the log as they are hashed, one after another, all from one state.
+        """Return the lines of the log as they are hashed, one after another.
+
+        They are read a page at a time: entries are only ever added, and a slow reader must not hold the store's past.
 
         Args:
             after, until: numbers of the entry before the first and of the last; None: to the end.
@@ -118,10 +122,15 @@ class AuditLog:
         Raises:
             StoreError: audit_damaged, naming the first entry that was changed.
         """
-        with self._database.reading() as connection:
-            before = None if until is None else until + 1
-            for stored in stored_entries(connection, self._keyring, after=after, before=before):
-                yield self._authentic(stored).line
+        end = self.head().size if until is None else until
+        while after < end:
+            with self._database.reading() as connection:
+                found = stored_entries(
+                    connection, self._keyring, after=after, before=end + 1, limit=_LINES_AT_ONCE
+                )
+                page = [self._authentic(stored) for stored in found]
+            yield from (stored.line for stored in page)
+            after = page[-1].sequence if page else end
 
     def head(self) -> Head:
         """Return where the log stands.

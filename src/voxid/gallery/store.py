@@ -20,43 +20,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
 from voxid.audit.events import STARTED, Event
 from voxid.audit.statements import SignedStatement, sign_statement
 from voxid.audit.written import tell_written
-from voxid.errors import InputError
+from voxid.errors import InputError, StoreError
 from voxid.gallery.audit_log import AuditLog
 from voxid.gallery.audit_rows import AuditWriter, Waiting
 from voxid.gallery.audit_sharing import SharedWriting
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
-from voxid.gallery.document_reading import DocumentReading
 from voxid.gallery.formats import FORMAT_VERSION, fitting_key, read_meta, upgrade
 from voxid.gallery.keys import Keyring, find_master_key
 from voxid.gallery.locations import Location, create_database, location_of, open_database
-from voxid.gallery.names import lookup_form
 from voxid.gallery.older_copies import OlderCopy
-from voxid.gallery.records import PersonRecord
-from voxid.gallery.roster import Roster, State
-from voxid.gallery.rows import TENANT, Glimpse, PersonRows
-from voxid.gallery.tables import consents, people, unknown_people, voiceprints
+from voxid.gallery.people_reading import PeopleReading
+from voxid.gallery.roster import State
+from voxid.gallery.tables import voiceprints
 from voxid.gallery.tombstones import ERASURES_SUFFIX, ErasureFile, Tombstones
-from voxid.gallery.unknown import UnknownRecord
-from voxid.gallery.unknown_rows import UnknownRow
 from voxid.stages import stage
 
 __all__ = ["FORMAT_VERSION", "Store", "StoreReport"]
-
-_READ_AT_ONCE: Final = 400  # people per query; SQLite allows 32,766 parameters
-
-# Built once: composing a statement costs SQLAlchemy more time than SQLite takes to answer it.
-_IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
-_PEOPLE: Final = sa.select(people).where(people.c.id.in_(_IDS))
-_VOICEPRINTS: Final = sa.select(voiceprints).where(voiceprints.c.person_id.in_(_IDS))
-_CONSENTS: Final = sa.select(consents).where(consents.c.person_id.in_(_IDS))
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,7 @@ class StoreReport:
     documents: int = 0
 
 
-class Store(DocumentReading):
+class Store(PeopleReading):
     """People in one gallery file. Use `Store.open`.
 
     Example:
@@ -85,19 +72,14 @@ class Store(DocumentReading):
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         super().__init__(database, keyring)
-        self._lock = threading.RLock()
         self._sharing = SharedWriting(self._write_events)
         self._beside: ErasureFile | None = None
         if isinstance(database.path, Path):
             beside = database.path.with_name(database.path.name + ERASURES_SUFFIX)
             self._beside = ErasureFile(beside, keyring)
         self._change: tuple[int, Change] | None = None  # the one in progress, and by which thread
-        self._holder: int | None = None  # the thread inside `snapshot`
-        with database.reading() as connection:
-            self._roster = Roster.read(connection, keyring, self.path)
-            self.check_documents(connection, self._roster.state.documents)
         if self._roster.state.erasure_unfinished:
-            self._finish_erasure([], rewrite=True)
+            self._finish_what_was_begun()
 
     @classmethod
     def open(
@@ -138,87 +120,6 @@ class Store(DocumentReading):
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
         self._database.close()
-
-    def generation(self) -> int:
-        """Return the number of the last change, by whichever process made it."""
-        with self._lock, self._database.reading() as connection:
-            return State.read(connection, self.keyring, self.path).generation
-
-    def person_ids(self) -> list[str]:
-        """Return the ids of everybody."""
-        with self.snapshot() as roster:
-            return list(roster.entries)
-
-    def find(self, name: str) -> str | None:
-        """Return the id of the person of that name (in any spelling `lookup_form` joins), or None."""
-        with self.snapshot() as roster:
-            return roster.ids.get(self.keyring.name_tag(TENANT, lookup_form(name)))
-
-    def opted_out(self, name: str) -> bool:
-        """Return whether the name is under an opt-out."""
-        with self.snapshot() as roster:
-            return roster.opted_out(lookup_form(name))
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Roster]:
-        """Hand out the list of people, fresh, and hold everybody else of this process off meanwhile."""
-        with self._lock:
-            with self._database.reading() as connection:
-                self._refresh(connection)
-            before, self._holder = self._holder, threading.get_ident()
-            try:
-                yield self._roster
-            finally:
-                self._holder = before
-
-    def read(self, person_id: str) -> PersonRecord | None:
-        """Return the person, or None when there is no such id.
-
-        Raises:
-            StoreError: store_damaged, naming what of whom.
-        """
-        with self._lock, self._database.reading() as connection:
-            self._refresh(connection)
-            if person_id not in self._roster.entries:
-                return None
-            return self._rows(connection, [person_id])[0].opened(self.keyring, self.path)
-
-    def read_many(self, person_ids: Iterable[str]) -> Iterator[PersonRecord]:
-        """Return those of the people who exist, one after another, all from one state.
-
-        Raises:
-            StoreError: store_damaged, naming what of whom.
-        """
-        for rows in self._rows_of_many(person_ids):
-            yield rows.opened(self.keyring, self.path)
-
-    def glimpse_many(
-        self, person_ids: Iterable[str], bundle_id: str, *, speech: bool = False
-    ) -> Iterator[Glimpse]:
-        """Return what searching needs of those who exist, as far as one bundle can compare them.
-
-        Args:
-            speech: also the quality of the speech behind their references.
-
-        Raises:
-            StoreError: store_damaged, naming what of whom.
-        """
-        for rows in self._rows_of_many(person_ids):
-            yield rows.glimpsed(self.keyring, self.path, bundle_id, speech=speech)
-
-    def read_unknown(self) -> list[UnknownRecord]:
-        """Return every unknown person, those who opted out among them, all from one state.
-
-        Raises:
-            StoreError: store_damaged, naming what of whom.
-        """
-        with self._lock, self._database.reading() as connection:
-            self._refresh(connection)
-            rows = {row[0]: UnknownRow(*row) for row in connection.execute(sa.select(unknown_people))}
-            for id_, seal in self._roster.unknown.items():
-                if id_ not in rows or rows[id_].seal != seal:
-                    raise damaged(self.path, f"the row of {id_} is missing or was replaced")
-            return [rows[id_].opened(self.keyring, self.path) for id_ in sorted(self._roster.unknown)]
 
     @contextmanager
     def changing(self) -> Iterator[Change]:
@@ -324,11 +225,6 @@ class Store(DocumentReading):
                 raise damaged(self.path, f"in its audit log {problem}")
             return StoreReport(len(records), n_voiceprints, n_names, len(self.read_unknown()), n_documents)
 
-    def change_number(self) -> int:
-        """Return the number tombstones are in the order of: that of the last change of documents or opt-outs."""
-        with self.snapshot() as roster:
-            return roster.state.documents.changes
-
     @contextmanager
     def rows(self) -> Iterator[sa.Connection]:
         """Hand out the tables in one state, for a copy."""
@@ -385,14 +281,6 @@ class Store(DocumentReading):
             with suppress(InputError):
                 self._beside.add(new)
 
-    def _refresh(self, connection: sa.Connection) -> None:
-        state = State.read(connection, self.keyring, self.path)
-        if state.generation != self._roster.state.generation:
-            self._roster = Roster.read(connection, self.keyring, self.path, known=self._roster)
-        else:
-            state.check_follows(self._roster.state, self.path)
-            self._roster.state = state
-
     def _audit_writer(self, connection: sa.Connection) -> AuditWriter:
         roster = self._roster
         return AuditWriter(
@@ -405,33 +293,13 @@ class Store(DocumentReading):
             self._refresh(connection)
             self._audit_writer(connection).append(waiting, self._roster.state.generation)
 
-    def _rows_of_many(self, person_ids: Iterable[str]) -> Iterator[PersonRows]:
-        with self._lock, self._database.reading() as connection:
-            self._refresh(connection)
-            wanted = [id_ for id_ in person_ids if id_ in self._roster.entries]
-            for at in range(0, len(wanted), _READ_AT_ONCE):
-                yield from self._rows(connection, wanted[at : at + _READ_AT_ONCE])
-
-    def _rows(self, connection: sa.Connection, person_ids: Sequence[str]) -> list[PersonRows]:
-        """Return the rows of people in the list, as the list has them."""
-        ids = {"ids": person_ids}
-        found = {row[0]: PersonRows(*row) for row in connection.execute(_PEOPLE, ids)}
-        for person_id in person_ids:
-            rows = found.get(person_id)
-            if rows is None or rows.seal != self._roster.entries[person_id].seal:
-                raise damaged(
-                    self.path, f"the row of the person with id {person_id} is missing or was replaced"
-                )
-        for id_, person_id, bundle_id, sealed in connection.execute(_VOICEPRINTS, ids):
-            self._of(found, person_id).voiceprints.append((id_, bundle_id, sealed))
-        for person_id, version, sealed in connection.execute(_CONSENTS, ids):
-            self._of(found, person_id).consents.append((version, sealed))
-        return [found[person_id] for person_id in person_ids]
-
-    def _of(self, found: Mapping[str, PersonRows], person_id: str) -> PersonRows:
-        if person_id not in found:
-            raise damaged(self.path, f"an index of its tables leads to rows of another person ({person_id})")
-        return found[person_id]
+    def _finish_what_was_begun(self) -> None:
+        """Finish an erasure that was cut off; while others hold old rows the mark of it stays, and work goes on."""
+        try:
+            self._finish_erasure([], rewrite=True)
+        except StoreError as error:
+            if error.code not in ("erase_incomplete", "store_busy", "store_full", "store_readonly"):
+                raise
 
     def _finish_erasure(self, traces: Sequence[bytes], *, rewrite: bool = False) -> None:
         self._database.purge(traces, rewrite=rewrite)
