@@ -26,7 +26,7 @@ from voxid.errors import InputError, PolicyError
 from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
 
-__all__ = ["ApiKey", "ApiKeys", "Sessions", "Token", "csrf_of", "split_token"]
+__all__ = ["ApiKey", "ApiKeys", "Sessions", "Token", "csrf_of", "refuse_as_others", "split_token"]
 
 KEY_PREFIX: Final = "vxk"
 SESSION_PREFIX: Final = "vxs"
@@ -175,9 +175,7 @@ class ApiKeys:
             PolicyError: credentials_invalid; the same words and the same time for every reason.
         """
         document = self._store.document(_KIND, token.id)
-        hash_ = _NOBODYS_HASH if document is None else str(document.body["hash"])
-        with _HASHING:
-            right = _matches(hash_, token.secret)
+        right = _matches(_NOBODYS_HASH if document is None else str(document.body["hash"]), token.secret)
         if document is None or not right or not ApiKey.of(document).valid(now):
             raise invalid_credentials()
         return ApiKey.of(document)
@@ -279,9 +277,16 @@ def invalid_credentials() -> PolicyError:
     )
 
 
+def refuse_as_others(token: Token) -> PolicyError:
+    """Return the refusal of a key of a tenant there is not, after the time that a wrong key takes."""
+    _matches(_NOBODYS_HASH, token.secret)
+    return invalid_credentials()
+
+
 def _matches(hash_: str, secret: str) -> bool:
     try:
-        return _HASHER.verify(hash_, secret)
+        with _HASHING:
+            return _HASHER.verify(hash_, secret)
     except (VerificationError, InvalidHashError):
         return False
 

@@ -26,7 +26,7 @@ from starlette.requests import HTTPConnection
 from voxid.audit.actors import Actor, acting_as
 from voxid.audit.events import Event
 from voxid.errors import InputError, PolicyError
-from voxid.service.credentials import csrf_of, invalid_credentials, split_token
+from voxid.service.credentials import csrf_of, invalid_credentials, refuse_as_others, split_token
 from voxid.service.roles import Principal, scopes_of
 from voxid.service.state import Service, Tenant
 
@@ -164,9 +164,13 @@ def _checked(service: Service, text: str) -> tuple[Principal, datetime | None]:
         if service.tokens is None:
             raise invalid_credentials()
         principal, until = service.tokens.read(text, now)
-        _tenant(service, principal.tenant)
+        if not service.tenants.holds(principal.tenant):
+            raise invalid_credentials()
         return principal, until
-    tenant = _tenant(service, token.tenant)
+    try:
+        tenant = service.tenants.get(token.tenant)
+    except InputError:
+        raise refuse_as_others(token) from None
     if token.prefix == "vxk":
         key = tenant.keys.check(token, now)
         return Principal(
@@ -177,11 +181,3 @@ def _checked(service: Service, text: str) -> tuple[Principal, datetime | None]:
     if principal.kind == "key" and not tenant.keys.get(principal.id).valid(now):
         raise invalid_credentials()
     return principal, until
-
-
-def _tenant(service: Service, id_: str) -> Tenant:
-    """Return a tenant; one there is not is a credential that is not valid."""
-    try:
-        return service.tenants.get(id_)
-    except InputError:
-        raise invalid_credentials() from None

@@ -104,6 +104,9 @@ class Tenants:
         Raises:
             InputError: tenant_missing; and whatever opening a gallery raises.
         """
+        known = self._open.get(id_)
+        if known is not None:  # while another tenant is being opened, this one need not wait
+            return known
         with self._opening:
             if id_ not in self._open:
                 location = self._location(id_)
