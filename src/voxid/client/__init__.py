@@ -3,6 +3,8 @@
 transport     requests, answers, problems
 answers       what calls give back
 people        people, consents, enrollments, verify, identify
+results       diarizations, corrections, unknown people, watchlists
+rights        reviews, disputes, opt-outs, exports, erasure, audit
 installation  keys, policy, models
 live          calls followed while they go on: samples out, turns in
 client        `Client`: all of them together

@@ -8,11 +8,13 @@ from typing import Self
 from voxid.client.installation import InstallationCalls
 from voxid.client.live import CallFormat, LiveCall
 from voxid.client.people import PeopleCalls
+from voxid.client.results import ResultCalls
+from voxid.client.rights import RightsCalls
 
 __all__ = ["Client"]
 
 
-class Client(PeopleCalls, InstallationCalls):
+class Client(PeopleCalls, ResultCalls, RightsCalls, InstallationCalls):
     """A service, as its key may use it. Threads may share a client.
 
     Example::

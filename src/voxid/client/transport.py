@@ -82,6 +82,7 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Return the JSON answered to a recording, which is streamed.
 
@@ -89,16 +90,53 @@ class Transport:
             InputError: audio_missing when there is no such file; and as `call`.
         """
         if isinstance(recording, bytes):
-            return self._sent("POST", path, query, idempotency_key, content=recording)
+            return self._sent("POST", path, query, idempotency_key, content=recording, headers=headers)
         if not isinstance(recording, str | Path):
-            return self._sent("POST", path, query, idempotency_key, content=_chunks(recording))
+            return self._sent(
+                "POST", path, query, idempotency_key, content=_chunks(recording), headers=headers
+            )
         try:
             with Path(recording).open("rb") as file:
-                return self._sent("POST", path, query, idempotency_key, content=_chunks(file))
+                return self._sent(
+                    "POST", path, query, idempotency_key, content=_chunks(file), headers=headers
+                )
         except OSError as error:
             raise InputError(
                 "audio_missing", f"{recording} cannot be read ({error.strerror}); check the path."
             ) from None
+
+    def download(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Return an answer that is a file.
+
+        Raises:
+            VoxidError: as `call`.
+        """
+        body = {} if json is None else {"json": dict(json)}
+        return self._answered(method, path, query, {}, **body).content
+
+    def pages(
+        self, path: str, entries: str, query: Mapping[str, Any] | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the entries of a list, page after page.
+
+        Args:
+            path: of the list.
+            entries: the field they stand in.
+            query: more than `limit` and `after`.
+        """
+        after = None
+        while True:
+            found = self.call("GET", path, query={**(query or {}), "limit": 100, "after": after})
+            yield from found[entries]
+            if (after := found["next"]) is None:
+                return
 
     def _sent(
         self,
@@ -106,13 +144,21 @@ class Transport:
         path: str,
         query: Mapping[str, Any] | None,
         idempotency_key: str | None,
+        headers: Mapping[str, str] | None = None,
         **body: Any,
     ) -> Any:
+        more = dict(headers or {})
+        if idempotency_key is not None:
+            more["Idempotency-Key"] = idempotency_key
+        answer = self._answered(method, path, query, more, **body)
+        return answer.json() if answer.content else None
+
+    def _answered(
+        self, method: str, path: str, query: Mapping[str, Any] | None, more: Mapping[str, str], **body: Any
+    ) -> httpx.Response:
         import httpx
 
-        headers = dict(self.headers)
-        if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
+        headers = {**self.headers, **more}
         if "content" in body:
             headers["Content-Type"] = "application/octet-stream"
         params = {name: value for name, value in (query or {}).items() if value is not None}
@@ -127,7 +173,7 @@ class Transport:
             ) from None
         if answer.status_code >= 400:
             raise _error_of(answer)
-        return answer.json() if answer.content else None
+        return answer
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
