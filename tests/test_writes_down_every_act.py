@@ -13,15 +13,18 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synthetic_people import person, put
+from unknown_people import unknown
 from voxid.audit import Actor, Event, Recorded, acting_as
 from voxid.audit.written import listen_to_written
 from voxid.errors import VoxidError
 from voxid.gallery import Consent
 from voxid.gallery.store import Store
 from voxid.recognize import Gallery
+from voxid.recognize.witness import WrittenOnce
 
 VOICES = Path(str(files("voxid") / "data" / "voices"))
 FORM = Consent({"verify", "identify", "diarize-name"}, evidence="signed form 17", jurisdiction="US-IL")
@@ -172,6 +175,48 @@ def test_who_counts_hears_of_committed_events_only(gallery: Gallery) -> None:
         ("verify.decided", "accept"),
         ("person.renamed", "refused:name_invalid"),
         ("person.deleted", "done"),
+    ]
+
+
+def test_people_without_a_name_are_written_down_without_their_ids(gallery: Gallery) -> None:
+    """Kept, forgotten, opted out, purged; a forgotten id stands nowhere any more."""
+    store = gallery.stored()[0]
+    with store.changing() as change:
+        for number in range(3):
+            change.unknown.put(unknown(f"unknown-0000000{number}", number))
+        change.record(Event("unknown.remembered", "new", "unknown-00000000", at=NOW))
+    gallery.unknown.forget("unknown-00000000")
+    gallery.unknown.opt_out("unknown-00000001", "letter of 3 May")
+    gallery._clock = lambda: NOW + timedelta(days=60)
+    gallery.unknown.purge()
+    with pytest.raises(VoxidError):
+        gallery.unknown.forget("unknown-00000009")
+    assert acts(gallery, 3) == [
+        ("unknown.remembered", "new"),
+        ("unknown.forgotten", "done"),
+        ("person.erased", "done"),
+        ("unknown.opted_out", "done"),
+        ("unknown.purged", "done"),
+    ]
+    log = store.audit()
+    assert log.verify().whole
+    assert b"unknown-0000" not in b"".join(log.lines())
+
+
+def test_a_call_that_asks_again_writes_what_is_new(gallery: Gallery) -> None:
+    """The first search is written, and each that finds somebody new; the same answer again is not."""
+    store = gallery.stored()[0]
+    ada = store.read(gallery.get("Ada").id)
+    assert ada is not None
+    known = ada.voiceprints[0].embedding[None]
+    stranger = np.roll(known, 7, axis=1)
+    once = WrittenOnce()
+    for voice in (stranger, stranger, known, known, stranger):
+        gallery.match(voice, once=once)
+    assert acts(gallery, 3) == [
+        ("diarize.named", "unknown"),
+        ("diarize.named", "matched"),
+        ("person.matched", "matched"),
     ]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from voxid.decision import Candidate
     from voxid.recognize import Gallery
     from voxid.recognize.unknown import UnknownMatches
+    from voxid.recognize.witness import WrittenOnce
 
 PURPOSE = "diarize-name"
 """The consent purpose a person must have given to be named in a timeline."""
@@ -207,11 +208,14 @@ def find_names(
     return name_voices(gallery, embed_voices(waveform, turns, embedder), embedder.bundle, profile)
 
 
-def name_voices(gallery: Gallery, voices: ClusterVoices, bundle: Bundle, profile: str) -> Found:
+def name_voices(
+    gallery: Gallery, voices: ClusterVoices, bundle: Bundle, profile: str, once: WrittenOnce | None = None
+) -> Found:
     """Return who the voices are, as :func:`find_names` does.
 
     Args:
         bundle: which made them; the gallery's.
+        once: of a call that asks again and again, for the audit log.
     """
     limits = bundle.profile(profile)
     naming = Naming(limits.name, limits.far, limits.threshold_llr, gallery.compared(PURPOSE))
@@ -226,6 +230,7 @@ def name_voices(gallery: Gallery, voices: ClusterVoices, bundle: Bundle, profile
         qualities=voices.qualities,
         review=True,
         audio_sha256=voices.audio_sha256,
+        once=once,
     )
     names = assign_people(candidates, limits.threshold_llr)
     found = suggest_people(candidates, names, limits.threshold_llr) | names

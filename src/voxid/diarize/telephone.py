@@ -291,6 +291,7 @@ def _found(
         [segments for one in each for segments in one.segments],
         np.concatenate([one.embeddings for one in each]),
         [quality for one in each for quality in one.qualities],
+        each[0].audio_sha256,
     )
     return name_voices(gallery, voices, bundle, profile)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from voxid.audit.events import Event
+from voxid.audit.events import Event, canonical
 from voxid.errors import InputError
 from voxid.gallery.consent import PURPOSES
 from voxid.gallery.documents import Document
@@ -91,11 +92,16 @@ def write_settings(store: Store, settings: PrivacySettings, now: datetime) -> Pr
     version = settings.version + 1
     body = settings.to_dict()
     del body["version"]
-    facts = {key: value for key, value in body.items() if key != "keep_days"}
-    facts["keep_days"] = [f"{purpose}={days}" for purpose, days in sorted(settings.keep_days.items())]
+    facts = {
+        "version": version,
+        "jurisdiction": settings.jurisdiction,
+        "keep_days": [f"{purpose}={days}" for purpose, days in sorted(settings.keep_days.items())],
+        "proof_days": settings.proof_days,
+        "sha256": hashlib.sha256(canonical(body)).hexdigest(),
+    }
     with store.changing() as change:
         change.put_document(Document(_KIND, _ID, body, version=version))
-        change.record(Event("privacy.configured", facts={**facts, "version": version}, at=now))
+        change.record(Event("privacy.configured", facts=facts, at=now))
     return PrivacySettings(**body, version=version)
 
 

@@ -23,7 +23,7 @@ from voxid.recognize.enrollment import Enrollment
 from voxid.recognize.listening import Heard, Hearing, as_sources, embedding_of, hear
 from voxid.recognize.people import GalleryOfPeople
 from voxid.recognize.unknown import UnknownPeople
-from voxid.recognize.witness import Searched, decision_event, refusals_on_record, search_events
+from voxid.recognize.witness import Searched, WrittenOnce, decision_event, refusals_on_record, search_events
 
 __all__ = ["Gallery"]
 
@@ -191,6 +191,7 @@ class Gallery(GalleryOfPeople):
         qualities: Sequence[Quality] | None = None,
         review: bool = False,
         audio_sha256: str | None = None,
+        once: WrittenOnce | None = None,
     ) -> list[list[Candidate]]:
         """Return, for each embedding, the people it may be, best first; an empty list says unknown.
 
@@ -201,6 +202,7 @@ class Gallery(GalleryOfPeople):
             qualities: K, of the speech behind each, which the LLR takes into account; None: not measured.
             review: also people in the profile's review band, whom the caller must not take for found.
             audio_sha256: of the recording they were heard in, for the audit log.
+            once: of a call that asks again and again: only what is new is written into the audit log.
 
         Raises:
             InputError: purpose_unknown, profile_unknown, top_invalid, index_input_invalid.
@@ -223,7 +225,8 @@ class Gallery(GalleryOfPeople):
         known = [NOT_MEASURED] * len(vectors) if qualities is None else qualities
         search = Search(store, index, self.bundle, purpose, limits, top)
         found = search.ranked(vectors, known, self.now())
-        self._write_down(search, found, found_llr, started_at, audio_sha256)
+        if once is None or once.is_news({candidate.person for line in found for candidate in line}):
+            self._write_down(search, found, found_llr, started_at, audio_sha256)
         return found
 
     def compared(self, purpose: str = "diarize-name") -> int:

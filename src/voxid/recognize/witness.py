@@ -18,6 +18,7 @@ from voxid.recognize.opened import OpenGallery
 
 __all__ = [
     "Searched",
+    "WrittenOnce",
     "consent_event",
     "decision_event",
     "enrollment_events",
@@ -148,6 +149,23 @@ class Searched:
     model_id: str
     started_at: datetime
     audio_sha256: str | None
+
+
+@dataclass
+class WrittenOnce:
+    """What the searches of one call were written down with, so that asking the same again is not written again.
+
+    Args:
+        people: names found so far; None before the first search.
+    """
+
+    people: set[str] | None = None
+
+    def is_news(self, found: set[str]) -> bool:
+        """Return whether a search that found these is the first, or found somebody new; it is remembered."""
+        known = self.people
+        self.people = found | (known or set())
+        return known is None or not found <= known
 
 
 def search_events(searched: Searched, ids: Mapping[str, str | None], now: datetime) -> list[Event]:

@@ -13,6 +13,7 @@ from voxid.diarize.clustering import unit_rows
 from voxid.diarize.naming import PURPOSE, ClusterVoices, Name, check_same_bundle, name_voices
 from voxid.diarize.online.book import Label
 from voxid.diarize.online.speakers import Speaker
+from voxid.recognize.witness import WrittenOnce
 from voxid.timeline import Naming, Suggestion
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Names:
             self._threshold_llr = bundle.profile(profile).threshold_llr
         self._gallery, self._bundle, self._profile = gallery, bundle, profile
         self.naming: Naming | None = None
+        self._once = WrittenOnce()
         self._found: dict[int, Name | Suggestion] = {}
         self._ids: dict[int, Name] = {}
         self._due_s: dict[int, float] = {}
@@ -74,9 +76,9 @@ class Names:
         due = [n for n, one in speakers.items() if one.clean_s >= self._due_s.get(n, _FIRST_ASKED_S)]
         if not due:
             return False
-        for number in due:
-            self._due_s[number] = speakers[number].clean_s * _ASKED_AGAIN
         asked = [n for n, one in speakers.items() if one.clean_s >= _FIRST_ASKED_S]
+        for number in asked:
+            self._due_s[number] = speakers[number].clean_s * _ASKED_AGAIN
         raw = np.stack([speakers[n].raw for n in asked]).astype(np.float32)
         self.compare(asked, raw, [speakers[n].clean_s for n in asked])
         return True
@@ -93,7 +95,7 @@ class Names:
         voices = ClusterVoices(
             numbers, [[] for _ in numbers], unit_rows(raw), [Quality(net_speech_s=one) for one in seconds]
         )
-        found = name_voices(self._gallery, voices, self._bundle, self._profile)
+        found = name_voices(self._gallery, voices, self._bundle, self._profile, self._once)
         self._found, self._ids, self.naming = dict(found.names), dict(found.ids), found.naming
 
     def holder(self, raw: NDArray[np.float32], seconds: float) -> int | None:
@@ -107,6 +109,7 @@ class Names:
             top=1,
             bundle_id=self._bundle.id,
             qualities=[Quality(net_speech_s=seconds)],
+            once=self._once,
         )[0]
         held = {one.person: n for n, one in self._found.items() if isinstance(one, Name)}
         return held.get(line[0].person) if line else None
