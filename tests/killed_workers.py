@@ -33,15 +33,16 @@ State = dict[str, int]
 def write_exports(folder: Path, n_exports: int) -> None:
     """Write export files of some people each, to be imported by workers."""
     slow, transfer._SCRYPT_LOG2_N = transfer._SCRYPT_LOG2_N, QUICK_SCRYPT_LOG2_N
+    source = Store.open(folder / "source.voxid")
     try:
         for n in range(n_exports):
-            source = Store.open(folder / f"source {n}.voxid")
             people = [person(f"imported {n} {k}", 900_000 + 100 * n + k) for k in range(N_IMPORTED)]
             put(source, *people)
-            transfer.export_gallery(source, folder / f"{n}.export", PASSPHRASE, NOW)
-            source.close()
+            ids = [each.id for each in people]
+            transfer.export_gallery(source, folder / f"{n}.export", PASSPHRASE, NOW, ids)
     finally:
         transfer._SCRYPT_LOG2_N = slow
+        source.close()
 
 
 def after(state: State, act: str, name: str) -> State:
