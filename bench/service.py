@@ -20,140 +20,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
 import os
 import platform
 import random
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
-import soundfile
-from websockets.asyncio.client import connect
 
+from service_calls import bench_live, conversation, follow_calls
+from service_process import PURPOSES, Row, Server, clips, encoded, enroll_all, percentiles, serving
 from voxid import Client
-from voxid.audio import SAMPLE_RATE_HZ, Waveform, load
+from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.bundle import default_bundle
 from voxid.service.inference import Inference, InferenceOptions
-
-VOICES = Path(str(resources.files("voxid") / "data" / "voices"))
-PURPOSES = {"verify", "identify", "diarize-name"}
-TICK_S = 0.1  # of audio in one message of a live call, as telephone gateways send it
-UNLIMITED = ("TENANT_PER_MIN", "KEY_PER_MIN", "PERSON_PER_MIN", "LOCKOUT_FAILURES", "REPLAY_DAYS")
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running `voxid serve`."""
-
-    url: str
-    key: str
-    pid: int
-
-    def cpu_s(self) -> float:
-        """Return the processor time it has taken."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def rss_mb(self) -> float:
-        """Return its resident memory."""
-        line = next(
-            x for x in Path(f"/proc/{self.pid}/status").read_text().splitlines() if x.startswith("VmRSS")
-        )
-        return int(line.split()[1]) / 1024
-
-
-@contextmanager
-def serving() -> Iterator[Server]:
-    """Run a service over an empty folder until the end of the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {f"VOXID_LIMITS_{name}": "0" for name in UNLIMITED}
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "voxid", "serve", "--data", folder, "--port", str(port), "--json"]
-        with open(Path(folder) / "log", "w") as log:
-            process = subprocess.Popen(
-                command, env=environment | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=log
-            )
-        try:
-            said = first_object(process)
-            wait_until_ready(said["address"])
-            yield Server(said["address"], said["key"], process.pid)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def first_object(process: subprocess.Popen[bytes]) -> Row:
-    """Return the JSON that `voxid serve --json` prints before it serves."""
-    text = b""
-    for line in process.stdout or ():
-        text += line
-        if line.strip() == b"}" or line.strip().endswith(b"}"):
-            break
-    said: Row = json.loads(text)
-    return said
-
-
-def wait_until_ready(address: str) -> None:
-    """Return once the service answers."""
-    for _ in range(600):
-        try:
-            httpx.get(f"{address}/v1/openapi.json", timeout=5)
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"{address} did not answer within a minute")
-
-
-def clips() -> dict[str, list[np.ndarray]]:
-    """Return the sample recordings of each voice."""
-    return {
-        folder.name: [np.asarray(load(path).samples) for path in sorted(folder.glob("*.opus"))]
-        for folder in sorted(VOICES.iterdir())
-        if folder.is_dir()
-    }
-
-
-def encoded(samples: np.ndarray) -> bytes:
-    """Return samples as FLAC."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
-
-
-def enroll_all(server: Server) -> dict[str, str]:
-    """Enroll each voice with two of its recordings; return the ids of the people."""
-    with Client(server.url, server.key) as client:
-        return {
-            voice: client.enroll(
-                voice.title(), [encoded(one) for one in own[:2]], PURPOSES, "synthetic voice"
-            ).person_id
-            for voice, own in clips().items()
-        }
-
-
-def percentiles(values: list[float]) -> Row:
-    """Return p50, p95 and p99 in ms."""
-    found = np.percentile(values, [50, 95, 99]) if values else [0.0] * 3
-    return {f"p{which}_ms": round(1000 * float(x), 1) for which, x in zip((50, 95, 99), found, strict=True)}
-
 
 # networks -----------------------------------------------------------------------------------------
 
@@ -205,7 +90,7 @@ def run_networks(speech: list[Waveform], threads: int, options: InferenceOptions
         "cpu_ms_each": round(1000 * cpu_s / len(taken), 2),
         "joined": round(inputs / batches, 2),
         **percentiles(taken),
-        "load_average": os.getloadavg()[0],
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 
@@ -264,116 +149,8 @@ async def verify_at(server: Server, probes: list[tuple[str, bytes]], rate: float
         "failed": failed,
         **percentiles(taken),
         "server_cpu_ms_each": round(1000 * cpu_s / len(taken), 1),
-        "load_average": os.getloadavg()[0],
+        "load_average": round(os.getloadavg()[0], 1),
     }
-
-
-# live ---------------------------------------------------------------------------------------------
-
-
-def conversation(seed: int, seconds: float) -> np.ndarray:
-    """Return a call of two sample voices in turns, (N, 2) int16 at 8 kHz: speech four fifths of the time."""
-    rng = random.Random(seed)
-    voices = rng.sample(list(clips().values()), 2)
-    sides: list[list[np.ndarray]] = [[], []]
-    length, turn = 0, 0
-    while length < seconds * 8_000:
-        spoken = rng.choice(voices[turn % 2])[::2]
-        pause = np.zeros(rng.randint(2_000, 12_000), np.float32)
-        sides[turn % 2] += [spoken, pause]
-        sides[1 - turn % 2] += [np.zeros(len(spoken) + len(pause), np.float32)]
-        length, turn = length + len(spoken) + len(pause), turn + 1
-    stereo = np.stack([np.concatenate(own) for own in sides], axis=1)[: round(seconds * 8_000)]
-    hiss = 1e-4 * np.random.default_rng(seed).standard_normal(stereo.shape)
-    return np.asarray(np.clip((stereo + hiss) * 32_767, -32_768, 32_767), np.int16)
-
-
-def bench_live(server: Server, counts: list[int], layout: str, latency_s: float, seconds: float) -> list[Row]:
-    """Return how late events of so many calls at once were told."""
-    enroll_all(server)
-    talks = [conversation(seed, seconds) for seed in range(4)]
-    rows = []
-    for calls in counts:
-        rows.append(asyncio.run(follow_calls(server, talks, calls, layout, latency_s)))
-        print(json.dumps(rows[-1]), flush=True)
-    return rows
-
-
-async def follow_calls(
-    server: Server, talks: list[np.ndarray], calls: int, layout: str, latency_s: float
-) -> Row:
-    """Return what comes of calls at their own speed, each begun at another moment of two seconds."""
-    late: list[float] = []
-    behind: list[float] = []
-    ended: list[float] = []
-    cpu_s, start_s = server.cpu_s(), time.perf_counter()
-    await asyncio.gather(
-        *(
-            follow_call(
-                server, talks[n % len(talks)], layout, latency_s, 2.0 * n / calls, late, behind, ended
-            )
-            for n in range(calls)
-        )
-    )
-    cpu_s, audio_s = server.cpu_s() - cpu_s, calls * len(talks[0]) / 8_000
-    found = np.percentile(late, [50, 95, 99]) if late else [0.0] * 3
-    return {
-        "calls": calls,
-        "layout": layout,
-        "latency_s": latency_s,
-        "seconds": len(talks[0]) / 8_000,
-        "wall_s": round(time.perf_counter() - start_s, 1),
-        "events": len(late),
-        **{f"late_p{which}_s": round(float(x), 2) for which, x in zip((50, 95, 99), found, strict=True)},
-        "most_behind_s": max(behind, default=0.0),
-        "timeline_p95_s": round(float(np.percentile(ended, 95)), 2) if ended else None,
-        "timelines": len(ended),
-        "server_cores_per_call": round(cpu_s / audio_s, 4),
-        "calls_by_two_free_cores": round(2 * audio_s / cpu_s, 1),
-        "rss_mb": round(server.rss_mb()),
-        "load_average": os.getloadavg()[0],
-    }
-
-
-async def follow_call(
-    server: Server,
-    talk: np.ndarray,
-    layout: str,
-    latency_s: float,
-    wait_s: float,
-    late: list[float],
-    behind: list[float],
-    ended: list[float],
-) -> None:
-    """Follow one call: events late against the audio they tell of, beyond what one hop explains."""
-    await asyncio.sleep(wait_s)
-    address = server.url.replace("http", "ws") + "/v1/live"
-    headers = {"Authorization": f"Bearer {server.key}"}
-    async with connect(address, additional_headers=headers, compression=None, max_size=None) as line:
-        start = {"type": "start", "sample_rate_hz": 8_000, "channels": 2, "layout": layout}
-        await line.send(json.dumps({**start, "latency_s": latency_s, "channel_names": ["agent", "customer"]}))
-        started = json.loads(await line.recv())
-        ahead_s = latency_s - started["hop_s"]
-        began_s = time.perf_counter()
-        over_s = began_s + len(talk) / 8_000
-
-        async def listen() -> None:
-            async for text in line:
-                message, now_s = json.loads(text), time.perf_counter()
-                if message["type"] == "quality":
-                    behind.append(message["behind_s"])
-                elif message["type"] == "timeline":
-                    ended.append(now_s - over_s)
-                elif "at_s" in message and now_s < over_s:
-                    late.append(now_s - began_s - message["at_s"] - ahead_s)
-
-        listening = asyncio.create_task(listen())
-        size = round(TICK_S * 8_000)
-        for number in range(0, len(talk), size):
-            await asyncio.sleep(max(0.0, began_s + (number + size) / 8_000 - time.perf_counter()))
-            await line.send(talk[number : number + size].tobytes())
-        await line.send(json.dumps({"type": "end"}))
-        await listening
 
 
 # enroll, soak -------------------------------------------------------------------------------------
@@ -408,7 +185,7 @@ def bench_enroll(server: Server, people: int, threads: int) -> list[Row]:
         "failed": failed,
         **percentiles(taken),
         "server_cpu_ms_each": round(1000 * cpu_s / people, 1),
-        "load_average": os.getloadavg()[0],
+        "load_average": round(os.getloadavg()[0], 1),
     }
     print(json.dumps(row), flush=True)
     return [row]
@@ -449,7 +226,7 @@ def bench_soak(server: Server, minutes: float, calls: int, rate: float) -> list[
         "rss_end_mb": memory[-1][1],
         "slope_last_two_thirds_mb_per_h": round(slope, 1),
         "memory_mb": memory[:: max(1, len(memory) // 30)],
-        "load_average": os.getloadavg()[0],
+        "load_average": round(os.getloadavg()[0], 1),
     }
     print(json.dumps(row), flush=True)
     return [row]
