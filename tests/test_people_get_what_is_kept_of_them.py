@@ -17,10 +17,11 @@ from voxid.errors import ConfigError, InputError, PolicyError, StoreError
 from voxid.privacy.disclosures import Disclosure, disclose, disclosures_of
 from voxid.privacy.policy import policy_page, policy_sections, policy_text
 from voxid.privacy.portability import check_export, export_person
-from voxid.privacy.processing import processing_record, processing_text
+from voxid.privacy.processing import processing_record, processing_text, shown
 from voxid.privacy.receipts import CONSENT_RECEIPT, issue_receipt
 from voxid.privacy.settings import PrivacySettings, write_settings
 from voxid.recognize import Gallery
+from voxid.service.settings import Limits, ServiceSettings
 
 SETTINGS = PrivacySettings(
     controller="Example Ltd, 1 Road, Town",
@@ -151,6 +152,15 @@ def test_the_record_of_processing_is_the_gallery_as_it_is(gallery: Gallery) -> N
     assert "## Categories of people" in text
     assert "- rate limit: 60" in text
     assert "Alice" not in text
+
+
+def test_the_record_shows_how_the_service_is_set_up_and_no_secret() -> None:
+    settings = ServiceSettings(database="postgresql://voxid:secret@db/voxid", port=9000)
+    configuration = shown(settings)
+    assert configuration["port"] == 9000
+    assert configuration["limits"]["lockout_failures"] == Limits().lockout_failures
+    assert configuration["database"] == "stated, not shown"
+    assert "secret" not in json.dumps(configuration)
 
 
 def test_the_policy_is_public_whole_and_harmless(gallery: Gallery) -> None:

@@ -310,6 +310,10 @@ def hold(
 @command
 def record(
     file: File = None,
+    service: Annotated[
+        Path | None,
+        typer.Option("--service", metavar="FILE", help="voxid.toml of the service that serves the gallery."),
+    ] = None,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     as_json: options.AsJson = False,
 ) -> None:
@@ -319,10 +323,15 @@ def record(
 
         voxid privacy record record.md
     """
-    from voxid.privacy.processing import processing_record, processing_text
+    from voxid.privacy.processing import processing_record, processing_text, shown
 
+    configuration = None
+    if service is not None:
+        from voxid.service.settings import load_settings
+
+        configuration = shown(load_settings(file=service))
     with options.open_gallery(gallery) as opened:
-        written = processing_record(opened)
+        written = processing_record(opened, configuration)
     _write(file, _json(written) if as_json else processing_text(written))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from voxid.gallery.consent import PURPOSES
@@ -13,7 +14,7 @@ from voxid.privacy.jurisdictions import JURISDICTIONS, jurisdictions_of
 from voxid.privacy.settings import PrivacySettings, read_settings
 from voxid.recognize import Gallery
 
-__all__ = ["processing_record", "processing_text"]
+__all__ = ["processing_record", "processing_text", "shown"]
 
 NOT_STATED: Final = "not stated: voxid privacy configure"
 
@@ -65,6 +66,20 @@ def processing_record(gallery: Gallery, configuration: Mapping[str, Any] | None 
         },
         "configuration": dict(configuration or {}),
     }
+
+
+def shown(settings: Any) -> dict[str, Any]:
+    """Return settings (a dataclass) as plain values; what their repr hides is hidden here too."""
+    values: dict[str, Any] = {}
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if not one.repr:
+            values[one.name] = "not stated" if value is None else "stated, not shown"
+        elif is_dataclass(value):
+            values[one.name] = shown(value)
+        else:
+            values[one.name] = value if isinstance(value, bool | int | float | str | None) else str(value)
+    return values
 
 
 def processing_text(record: Mapping[str, Any]) -> str:
