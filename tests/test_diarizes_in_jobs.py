@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,7 +216,7 @@ def test_a_job_cancelled_by_another_process_ends(tmp_path: Path) -> None:
         with running.tenant.store.changing() as change:
             stored = change.document(jobs.JOB, job["id"])
             assert stored is not None
-            change.put_document(jobs._next(stored, state="cancelling"))
+            change.put_document(jobs.next_job(stored, state="cancelling"))
         assert running.ended(job, within_s=5)["state"] == "cancelled"
 
 
@@ -252,7 +255,7 @@ def test_a_recording_that_ends_the_service_is_not_begun_for_ever(tmp_path: Path)
         for job, attempts in ((first, 3), (second, 2)):
             stored = change.document(jobs.JOB, job["id"])
             assert stored is not None
-            change.put_document(jobs._next(stored, state="running", attempts=attempts))
+            change.put_document(jobs.next_job(stored, state="running", attempts=attempts))
     tenants.close()
     with serving(tmp_path, clock) as running:
         crashed = running.call("GET", f"/diarizations/{first['id']}")
@@ -262,6 +265,58 @@ def test_a_recording_that_ends_the_service_is_not_begun_for_ever(tmp_path: Path)
         )
         assert running.ended(second)["state"] == "done"
         assert running.service.jobs.spool.names() == set()
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from served import serving
+from test_diarizes_in_jobs import TALK, hold
+with serving(Path(sys.argv[1])) as running:
+    hold(running)
+    job = running.call("POST", "/diarizations", 202, content=TALK)
+    running.until(job, lambda now: now["state"] == "running")
+    print(job["id"], flush=True)
+    time.sleep(300)
+"""
+
+
+def test_jobs_survive_kill_9(tmp_path: Path) -> None:
+    """The process is gone in the middle of the work: the next one takes the folder over and begins the job again."""
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parent / "src"), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    ) as process:
+        assert process.stdout is not None
+        job_id = process.stdout.readline().decode().strip()
+        process.kill()
+    with serving(tmp_path) as running:
+        held = hold(running)
+        held.may_end = True
+        job = running.ended({"id": job_id})
+        assert (job["state"], job["attempts"]) == ("done", 2)
+        assert running.service.jobs.spool.names() == set()
+
+
+def test_what_is_due_is_deleted(tmp_path: Path) -> None:
+    """After its days a job and its timeline are gone, and the log says how many; others stay."""
+    clock = Clock()
+    with serving(tmp_path, clock) as running:
+        hold(running).may_end = True
+        short, long = (
+            running.ended(running.call("POST", f"/diarizations?keep_days={days}", 202, content=TALK))
+            for days in (5, 60)
+        )
+        assert short["due_at"][:10] == "2026-11-26"
+        clock.advance(6)
+        running.service.jobs.purge()
+        assert [job["id"] for job in running.call("GET", "/diarizations")["jobs"]] == [long["id"]]
+        (event,) = running.call("GET", "/audit/events?act=documents.purged")["events"]
+        assert event["facts"] == {"kind": "job", "count": 1}
+        assert event["actor"] == {"kind": "system", "id": "retention", "request_id": None}
 
 
 def test_audio_waits_sealed_until_it_is_too_large(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ from voxid.service.attempts import Attempts
 from voxid.service.credentials import ApiKeys, Sessions
 from voxid.service.diarizing import DIARIZATION, diarization
 from voxid.service.inference import Inference
-from voxid.service.jobs import JobRunner
 from voxid.service.limits import Quotas
 from voxid.service.metrics import Metrics
 from voxid.service.oidc import TokenReader
 from voxid.service.policy import TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
+from voxid.service.running import JobRunner
 from voxid.service.settings import ServiceSettings
 from voxid.zoo.shelf import find_bundle
 

@@ -1,0 +1,36 @@
+"""What the service keeps until a day: jobs, timelines, decisions, review items, disputes, watchlists; gone after it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from voxid.audit.actors import Actor, acting_as
+from voxid.audit.events import Event
+from voxid.gallery.store import Store
+from voxid.service.watching import ENTRY, WATCHLIST, entries_of
+
+__all__ = ["KINDS", "purge_due"]
+
+KINDS: Final = ("job", "timeline", "decision", "review", "dispute", WATCHLIST)
+_AT_ONCE: Final = 200
+
+
+def purge_due(store: Store, now: datetime) -> dict[str, int]:
+    """Delete every document whose day has come; return how many of each kind.
+
+    A job that is not yet done has no such day; a watchlist takes its entries along.
+    """
+    gone: dict[str, int] = {}
+    for kind in KINDS:
+        while due := store.documents(kind, due_before=now, limit=_AT_ONCE):
+            entries = [entry.id for one in due if kind == WATCHLIST for entry in entries_of(store, one.id)]
+            with acting_as(Actor("system", "retention")), store.changing() as change:
+                for one in due:
+                    change.delete_document(kind, one.id)
+                for entry_id in entries:
+                    change.delete_document(ENTRY, entry_id)
+                facts = {"kind": kind, "count": len(due)}
+                change.record(Event("documents.purged", facts=facts, at=now))
+            gone[kind] = gone.get(kind, 0) + len(due)
+    return gone
