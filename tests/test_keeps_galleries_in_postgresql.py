@@ -17,6 +17,7 @@ from conftest import SERVER, drop
 from synthetic_people import names, person, put, remove
 from voxid.errors import ConfigError, InputError, StoreError
 from voxid.gallery import postgres
+from voxid.gallery.backup import back_up, restore
 from voxid.gallery.documents import Document
 from voxid.gallery.postgres import PostgresAddress
 from voxid.gallery.store import Store
@@ -281,6 +282,32 @@ def test_a_killed_process_leaves_people_whole_or_absent(server: Server) -> None:
     assert set(names(store)) - {f"person {n_put}"} == {"Alice", *(f"person {n}" for n in range(n_put))}
     put(store, person("Bob", 2))
     store.close()
+
+
+@needs_server
+def test_a_gallery_moves_between_the_engines(server: Server, tmp_path: Path) -> None:
+    """A backup of one is restored into the other, whoever was erased on the way stays erased."""
+    store = opened(server, "Alice", "Bob", "Carla")
+    store.start_audit()
+    remove(store, "Bob")
+    before = {record.name: record for record in store.read_many(store.person_ids())}
+    back_up(store, tmp_path / "b.backup")
+    store.close()
+    restore(tmp_path / "people.voxid", tmp_path / "b.backup", key=KEY, nobody_erased=True)
+    moved = Store.open(tmp_path / "people.voxid", key=KEY)
+    for record in moved.read_many(moved.person_ids()):
+        pairs = zip(record.voiceprints, before.pop(record.name).voiceprints, strict=True)
+        assert all((left.embedding == right.embedding).all() for left, right in pairs)
+    assert not before
+    remove(moved, "Carla")
+    back_up(moved, tmp_path / "c.backup")
+    moved.close()
+    restore(server.address + "-2", tmp_path / "c.backup", key=KEY, nobody_erased=True)
+    again = Store.open(server.address + "-2", key=KEY)
+    assert names(again) == ["Alice"]
+    again.check()
+    assert again.audit().verify().whole
+    again.close()
 
 
 def test_an_address_shows_no_password() -> None:

@@ -69,6 +69,13 @@ def test_a_backup_is_a_whole_gallery_made_while_it_is_used(tmp_path: Path) -> No
     put(store, person("Dora", 4))
     copy = store.beside(SqliteDatabase(tmp_path / "b.backup"))
     assert names(copy) == ["Alice", "Bob", "Carla"]
+    for record in store.read_many([ALICE.id, BOB.id]):
+        kept = copy.read(record.id)
+        assert kept is not None
+        pairs = zip(kept.voiceprints, record.voiceprints, strict=True)
+        assert all((left.embedding == right.embedding).all() for left, right in pairs), (
+            "so all scores are the same"
+        )
     assert copy.audit().verify().whole
     copy.close()
     store.close()
