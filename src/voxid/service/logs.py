@@ -107,7 +107,8 @@ def start_logging(settings: OperationsSettings, stream: TextIO | None = None) ->
     root.setLevel(settings.log_level.upper())
 
     def end() -> None:
-        root.level, root.handlers[:] = before[0], before[1]
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]
 
     return end
 
