@@ -104,7 +104,10 @@ def test_a_dispute_is_raised_and_decided(console: Console) -> None:
 def test_an_entry_of_the_log_is_proved_in_the_browser(console: Console) -> None:
     """Path and signature of an entry are checked by the page; the whole log by the service."""
     with console.opened() as page:
-        page.click("nav >> text=Audit")
+        page.goto(f"/console/people/{tenant_of(console).gallery.get('Ada').id}")
+        page.click("text=What was done")
+        page.wait_for_selector("#list >> text=consent.given")
+        page.click("text=show all")
         page.fill("#find", "person.enrolled")
         page.click("button:has-text('Details') >> nth=-1")
         page.wait_for_selector("dialog >> text=Proved")
@@ -148,6 +151,34 @@ def test_a_key_is_made_and_revoked(console: Console) -> None:
         page.click("tr:has-text('Gateway') >> button:has-text('Revoke')")
         page.click("dialog button[type=submit]")
         page.wait_for_selector("tr:has-text('Gateway') >> text=Revoked")
+
+
+def test_a_call_goes_on_after_its_connection_broke(console: Console) -> None:
+    """What was not received is sent again: the timeline is as long as everything that was said."""
+    script = """async () => {
+      const { Call } = await import('/console/static/socket.js');
+      const states = [], until = (test) => new Promise((done) => {
+        const timer = setInterval(() => { if (test()) { clearInterval(timer); done(); } }, 20);
+      });
+      let whole = null;
+      const take = (message) => { if (message.type === 'timeline') whole = message.duration_s; };
+      const call = new Call({ names: false }, take, (word) => states.push(word));
+      const say = (seconds) => { for (let n = 0; n < seconds * 10; n++) call.put(new Float32Array(1600)); };
+      await until(() => call.live);
+      say(2);
+      call.socket.close();
+      await until(() => !call.live);
+      say(2);
+      await until(() => call.live);
+      say(1);
+      call.end();
+      await until(() => states.includes('over'));
+      return [states, whole];
+    }"""
+    with console.opened() as page:
+        states, whole_s = page.evaluate(script)
+        assert states == ["connecting", "live", "broken", "connecting", "live", "ending", "over"]
+        assert whole_s == pytest.approx(5.0, abs=0.05)
 
 
 def test_figures_of_the_gallery_and_the_service_are_shown(console: Console) -> None:

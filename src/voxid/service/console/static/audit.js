@@ -6,8 +6,20 @@ import { isIn, isSigned } from "./proof.js";
 import { count, precisely } from "./words.js";
 
 const PAGE = 100;
-const list = byId("list"), more = byId("more");
+const list = byId("list"), more = byId("more"), person = new URLSearchParams(location.search).get("person");
 let entries = [], oldest = 0, find = null;
+
+// About one person the service looks itself: in the order they were written, up to a thousand at once.
+async function loadPerson() {
+  let after = 0;
+  do {
+    const page = await get(query("/v1/audit/events", { person_id: person, after, limit: 1000 }));
+    entries.unshift(...page.events.reverse());
+    after = page.next;
+  } while (after !== null);
+  oldest = 0;
+  show();
+}
 
 async function loadEarlier() {
   const until = oldest, after = Math.max(0, until - PAGE);
@@ -27,14 +39,15 @@ async function start() {
   entries = [];
   oldest = head.size;
   filters();
-  if (head.size) await loadEarlier(); else show();
+  if (person) await loadPerson(); else if (head.size) await loadEarlier(); else show();
 }
 
 function filters() {
   find = make("input", { class: "input", type: "search", id: "find", placeholder: "Act, outcome, actor, person, hash", autocomplete: "off" });
   find.addEventListener("input", show);
   const links = [["jsonl", "JSON lines"], ["cef", "CEF"]].map(([form, word]) => make("a", { class: "button small", href: `/v1/audit/export?form=${form}`, download: `voxid-audit.${form}` }, word));
-  fill(byId("filters"), make("div", { class: "search" }, make("label", { class: "unseen", for: "find" }, "Find among the entries shown"), find), make("span", { class: "row push" }, make("span", { class: "soft" }, "Download all as"), links));
+  const one = person && make("span", {}, "About ", make("a", { class: "code", href: `/console/people/${person}` }, person.slice(0, 8)), " · ", make("a", { href: "/console/audit" }, "show all"));
+  fill(byId("filters"), one, make("div", { class: "search" }, make("label", { class: "unseen", for: "find" }, "Find among the entries shown"), find), make("span", { class: "row push" }, make("span", { class: "soft" }, "Download all as"), links));
 }
 
 function matches(entry, wanted) {

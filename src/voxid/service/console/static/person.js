@@ -25,6 +25,7 @@ function acts() {
   fill(byId("acts"),
     may("Enroll") && make("a", { class: "button", href: `/console/enroll?person=${person.id}` }, "Add recordings"),
     may("Write") && make("button", { type: "button", class: "button", on: { click: (event) => rename(event.currentTarget) } }, "Rename"),
+    may("Audit") && make("a", { class: "button", href: `/console/audit?person=${person.id}` }, "What was done"),
     may("Export") && make("button", { type: "button", class: "button", on: { click: (event) => exportData(event.currentTarget) } }, "Export data"));
 }
 
@@ -166,6 +167,15 @@ function erased({ body, ...signed }) {
   byId("erased").focus();
 }
 
+async function optOut(button) {
+  const given = await ask({
+    title: `${person.name} opts out?`, text: "The person is erased, and nobody of this name is enrolled, verified or named again, also after a restore. Kept is a keyed hash of the name.",
+    action: "Opt out", danger: true, typed: person.name,
+  });
+  if (given && await busy(button, () => post("/v1/opt-outs", { person_id: person.id }))) location.assign("/console/people");
+}
+
+byId("opt-out").addEventListener("click", (event) => optOut(event.currentTarget));
 byId("erase").addEventListener("click", (event) => erase(event.currentTarget));
 
 try {
