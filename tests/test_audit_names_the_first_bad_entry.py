@@ -103,6 +103,17 @@ TAMPERED = {
     "the first deleted": ("DELETE FROM audit_entry WHERE sequence = 1", 1, "entry 1 is missing"),
     "the end cut off": ("DELETE FROM audit_entry WHERE sequence > 8", 9, "the log ends before entry 10"),
     "all deleted": ("DELETE FROM audit_entry", 1, "entry 1 is missing: the log ends before entry 10"),
+    "another type of value": (
+        "UPDATE audit_entry SET line = 'text' WHERE sequence = 8",
+        8,
+        "entry 8 was changed",
+    ),
+    "a person's wrapped key": (
+        "UPDATE audit_key SET wrapped_key = zeroblob(60)",
+        2,
+        "is gone or was changed",
+    ),
+    "whose key it is": ("UPDATE audit_key SET person_id = person_id || 'x'", 2, "is gone or was changed"),
     "two swapped": (
         "UPDATE audit_entry SET sequence = CASE sequence WHEN 4 THEN -6 ELSE -4 END WHERE sequence IN (4, 6);"
         "UPDATE audit_entry SET sequence = -sequence WHERE sequence < 0",
@@ -120,7 +131,11 @@ TAMPERED = {
         "the head of the log is missing",
     ),
     "the head removed": ("DELETE FROM meta WHERE key = 'audit'", 11, "the head of the log is missing"),
-    "a person's key": ("DELETE FROM audit_key WHERE rowid = 1", 2, "no entry says that they were erased"),
+    "a person's key": (
+        "DELETE FROM audit_key WHERE rowid = 1",
+        2,
+        "is gone or was changed, and no entry says",
+    ),
 }
 
 

@@ -50,7 +50,7 @@ class Expected:
         head: as guarded; None when it is missing or fails its tag.
         origin: of the log.
         generation: of the gallery now; None when it may have moved on without acts.
-        people: pseudonyms whose key is there.
+        people: pseudonyms whose key is there and opens.
     """
 
     head: Head | None
@@ -171,6 +171,7 @@ def check_entries(rows: Iterable[StoredEntry], expected: Expected) -> AuditRepor
             return replace(
                 bad,
                 bad_entry=first,
-                problem=f"the key of the person of entry {first} is gone, and no entry says that they were erased",
+                problem=f"the key of the person of entry {first} is gone or was changed, and no entry says that they "
+                "were erased",
             )
     return AuditReport(reading.size, head=head)

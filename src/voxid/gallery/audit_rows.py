@@ -225,6 +225,15 @@ def people_of(connection: sa.Connection, pseudonyms: Iterable[str] | None = None
     return {row.person: row.person_id for row in connection.execute(query)}
 
 
+def people_with_keys(connection: sa.Connection, keyring: Keyring) -> set[str]:
+    """Return the pseudonyms of those whose key is there and opens."""
+    return {
+        row.person
+        for row in connection.execute(sa.select(audit_keys))
+        if keyring.unwrap(row.wrapped_key, _key_place(row.person_id, row.person)) is not None
+    }
+
+
 def stored_entries(
     connection: sa.Connection,
     keyring: Keyring,
@@ -234,6 +243,7 @@ def stored_entries(
     person: str | None = None,
     act: str | None = None,
     limit: int | None = None,
+    at_once: int = _READ_AT_ONCE,
 ) -> Iterator[StoredEntry]:
     """Return the rows of the log by number, read some thousands at a time, each with whether its tag is right.
 
@@ -241,10 +251,11 @@ def stored_entries(
         after, before: numbers of the entries just outside.
         person: pseudonym; act: only such.
         limit: how many at most; None: all.
+        at_once: rows per query.
     """
     at, left = after, limit
     while left is None or left > 0:
-        size = _READ_AT_ONCE if left is None else min(left, _READ_AT_ONCE)
+        size = at_once if left is None else min(left, at_once)
         query = sa.select(audit_entries).where(audit_entries.c.sequence > at)
         if before is not None:
             query = query.where(audit_entries.c.sequence < before)

@@ -31,8 +31,8 @@ def processing_record(gallery: Gallery, configuration: Mapping[str, Any] | None 
     store = gallery.stored()[0]
     settings = read_settings(store)
     with store.snapshot() as roster:
-        records = list(store.read_many(list(roster.entries)))
         n_opt_outs, n_unknown = len(roster.opt_outs), len(roster.unknown)
+    records = list(store.read_many(store.person_ids()))
     log = store.audit().head() if store.audited else None
     return {
         "generated_at": gallery.now().isoformat(),

@@ -7,7 +7,7 @@ are due earlier, never later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +24,8 @@ from voxid.privacy.settings import PrivacySettings, read_settings
 from voxid.recognize import Gallery
 
 __all__ = ["INTERACTIONS", "Due", "RetentionReport", "due_people", "run_retention"]
+
+_READ_AT_ONCE: Final = 400
 
 INTERACTIONS: Final = (
     "verify.decided",
@@ -111,15 +113,11 @@ def due_people(gallery: Gallery) -> list[Due]:
     Raises:
         StoreError: store_damaged, audit_damaged.
     """
-    store, now = gallery.stored()[0], gallery.now()
-    settings, held = read_settings(store), held_people(store)
+    store = gallery.stored()[0]
     logged = store.audit().latest(INTERACTIONS) if store.audited else {}
-    due = []
-    with store.snapshot() as roster:
-        for record in store.read_many(list(roster.entries)):
-            over = [limit for limit in _limits(record, logged.get(record.id), settings) if now >= limit.at]
-            if over:
-                due.append(_due(record, over, held.get(record.id)))
+    ids, due = store.person_ids(), []
+    for at in range(0, len(ids), _READ_AT_ONCE):  # others of this process have their turn in between
+        due += _due_among(gallery, ids[at : at + _READ_AT_ONCE], logged)
     return sorted(due, key=lambda one: (one.due_at, one.person_id))
 
 
@@ -139,10 +137,13 @@ def run_retention(gallery: Gallery, *, dry_run: bool = False) -> RetentionReport
     receipts = []
     with acting_as(Actor("system", "retention")):
         finish_erasures(store, gallery.now())
-        for one in due:
-            if one.held is None and one.purposes:
+        for listed in due:
+            one = _as_now(gallery, listed)
+            if one is None or one.held is not None:
+                continue
+            if one.purposes:
                 gallery.withdraw(one.name, one.purposes)
-            elif one.held is None:
+            else:
                 receipts.append(erase(gallery, one.name, reason="retention"))
         expired = gallery.unknown.purge(dry_run=True)
         if expired:
@@ -150,6 +151,25 @@ def run_retention(gallery: Gallery, *, dry_run: bool = False) -> RetentionReport
         facts = {"due": len(due), "erased": len(receipts), "unknown": len(expired)}
         store.record([Event("retention.run", facts=facts, at=gallery.now())])
     return RetentionReport(False, due, tuple(receipts), tuple(one.id for one in expired))
+
+
+def _as_now(gallery: Gallery, listed: Due) -> Due | None:
+    """Return somebody listed as they are due now; None when they were seen, changed or erased meanwhile."""
+    store = gallery.stored()[0]
+    logged = store.audit().latest(INTERACTIONS, listed.person_id) if store.audited else {}
+    found = _due_among(gallery, [listed.person_id], logged)
+    return found[0] if found else None
+
+
+def _due_among(gallery: Gallery, person_ids: Sequence[str], logged: Mapping[str, datetime]) -> list[Due]:
+    store, now = gallery.stored()[0], gallery.now()
+    settings, held = read_settings(store), held_people(store)
+    due = []
+    for record in list(store.read_many(person_ids)):
+        over = [limit for limit in _limits(record, logged.get(record.id), settings) if now >= limit.at]
+        if over:
+            due.append(_due(record, over, held.get(record.id)))
+    return due
 
 
 def _due(record: PersonRecord, over: list[_Limit], held: str | None) -> Due:
