@@ -23,6 +23,7 @@ from voxid.privacy.settings import PrivacySettings, write_settings
 from voxid.recognize import Gallery
 from voxid.service.settings import Limits, ServiceSettings
 
+BOTH_ENGINES = True
 SETTINGS = PrivacySettings(
     controller="Example Ltd, 1 Road, Town",
     contact="privacy@example.org",
@@ -188,6 +189,7 @@ def test_a_policy_without_somebody_responsible_is_refused(tmp_path: Path) -> Non
         policy_sections(empty.stored()[0])
 
 
+@pytest.mark.file_only
 def test_the_commands_do_the_same(
     gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
