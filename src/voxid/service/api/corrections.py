@@ -81,7 +81,9 @@ class Splitting(Change):
     """A turn cut in two."""
 
     turn: TurnNumber
-    at_s: float = Field(gt=0, description="Where, in seconds from the beginning of the recording")
+    at_s: float = Field(
+        gt=0, examples=[12.5], description="Where, in seconds from the beginning of the recording"
+    )
     to: SpeakerIn | None = Field(None, description="Who speaks in the second part; the same where left out")
 
 

@@ -46,9 +46,12 @@ class NewDispute(In):
 
     subject: Subject
     subject_id: str = Field(
-        pattern=_UUID, description="Of the decision, the timeline, or the review item of the watchlist hit"
+        examples=["0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10"],
+        pattern=_UUID,
+        description="Of the decision, the timeline, or the review item of the watchlist hit",
     )
     turns: list[Annotated[int, Field(ge=1)]] = Field(
+        examples=[[3, 4]],
         default_factory=list,
         max_length=1000,
         description="Of a timeline: the turns that are wrong; none: all of it",

@@ -26,7 +26,7 @@ _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 class Erasure(In):
     """Whom to erase."""
 
-    person_id: str = Field(pattern=_UUID)
+    person_id: str = Field(pattern=_UUID, examples=["3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50"])
     reason: Literal["request", "withdrawal"] = "request"
 
 

@@ -27,7 +27,13 @@ router = APIRouter(tags=["export"], responses=responses())
 Exporting = Annotated[Tenant, Depends(tenant_for("export"))]
 Running = Annotated[Service, Depends(service_of)]
 Passphrase = Annotated[
-    str, Field(min_length=8, max_length=1000, description="All that protects the voiceprints")
+    str,
+    Field(
+        examples=["eight words that nobody else would say"],
+        min_length=8,
+        max_length=1000,
+        description="All that protects the voiceprints",
+    ),
 ]
 _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 
@@ -35,7 +41,10 @@ _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary
 class PersonExport(In):
     """Whose data."""
 
-    person_id: str = Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+    person_id: str = Field(
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        examples=["3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50"],
+    )
     passphrase: Passphrase | None = Field(
         None, description="Encrypts the voiceprints, which are left out without it; the rest is to be read"
     )

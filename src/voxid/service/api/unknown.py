@@ -107,7 +107,9 @@ class NamedOut(BaseModel):
 class Joining(In):
     """Another id of the same voice."""
 
-    other_id: str = Field(pattern=_FORM, description="Leads to this one from now on")
+    other_id: str = Field(
+        pattern=_FORM, examples=["unknown-7k3f2m9x"], description="Leads to this one from now on"
+    )
     allow_inconsistent: bool = Field(False, description="Although the voices do not sound alike")
 
 

@@ -56,6 +56,7 @@ class NewWatchlist(In):
 
     title: str = Field(min_length=1, max_length=200, examples=["Callers who asked for a call back"])
     purpose: str = Field(
+        examples=["Callers whose orders of court must be honoured"],
         min_length=10,
         max_length=4000,
         description="What these people are looked for, and on which legal basis",
@@ -101,7 +102,7 @@ class WatchlistPage(BaseModel):
 class NewEntry(In):
     """Why somebody is on the list."""
 
-    reason: str = Field(min_length=1, max_length=4000)
+    reason: str = Field(min_length=1, max_length=4000, examples=["Court order 4711"])
 
 
 class EntryOut(BaseModel):
