@@ -55,7 +55,11 @@ class ByName(In):
 class Merging(In):
     """Another record of the same person."""
 
-    other_id: str = Field(pattern=r"^[0-9a-f-]{36}$", description="Goes into this person and is gone")
+    other_id: str = Field(
+        pattern=r"^[0-9a-f-]{36}$",
+        examples=["3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50"],
+        description="Goes into this person and is gone",
+    )
     allow_inconsistent: bool = Field(False, description="Merge although the voices do not sound alike")
 
 

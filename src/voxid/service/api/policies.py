@@ -34,7 +34,7 @@ class PolicyIn(In):
     verify_profile: str = Field("far_1pct", max_length=60)
     identify_profile: str = Field("far_0.1pct", max_length=60)
     jurisdiction: str | None = Field(None, min_length=2, max_length=20, examples=["US-IL"])
-    version: int = Field(ge=0, description="Of the policy this one was made from")
+    version: int = Field(ge=0, examples=[0], description="Of the policy this one was made from")
 
 
 class PolicyOut(BaseModel):

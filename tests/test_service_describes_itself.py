@@ -1,0 +1,85 @@
+"""The OpenAPI document is complete: words, sign-in, errors and an example for everything that is sent or answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from voxid.service.app import create_app
+from voxid.service.problems import STATUS_OF
+from voxid.service.roles import SCOPES
+from voxid.service.settings import ServiceSettings
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return create_app(ServiceSettings(data=tmp_path_factory.mktemp("nothing"))).openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, found in document["paths"].items():
+        for method, operation in found.items():
+            if path.startswith("/v1/"):
+                yield f"{method.upper()} {path}", operation
+
+
+def test_every_operation_says_what_it_does_and_who_may(document: dict[str, Any]) -> None:
+    """A summary, a description, a tag, an id of its own, and a known scope."""
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(ids)) == len(ids) > 40
+    for name, operation in operations(document):
+        assert {"summary", "description", "tags", "security"} <= set(operation), name
+        assert {way for one in operation["security"] for way in one} == {"bearer", "session"}, name
+        scopes = {scope for one in operation["security"] for scope in next(iter(one.values()))}
+        assert scopes <= set(SCOPES), name
+        assert "Needs " in operation["description"], name
+
+
+def test_every_error_has_the_one_shape(document: dict[str, Any]) -> None:
+    """Each refusal an operation names is a problem; nothing speaks of FastAPI's own shape."""
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400:
+                kinds = answer["content"]
+                assert list(kinds) == ["application/problem+json"], (name, status)
+                assert kinds["application/problem+json"]["schema"]["$ref"].endswith("/Problem"), name
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert "example" in document["components"]["schemas"]["Problem"]
+
+
+def test_the_table_of_statuses_holds_refusals_only() -> None:
+    """A code stands for a status between 400 and 599."""
+    assert all(400 <= status < 600 for status in STATUS_OF.values())
+
+
+def test_everything_sent_has_an_example(document: dict[str, Any]) -> None:
+    """Each field of a body is shown by an example, a default, the few values it can have, or may be left out."""
+    schemas = document["components"]["schemas"]
+    bare = []
+    for name, operation in operations(document):
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            shape = schemas.get(body["schema"].get("$ref", "").rpartition("/")[2])
+            if shape is None or "example" in shape:
+                continue
+            bare += [
+                f"{name}: {field}" for field, one in shape["properties"].items() if not shown(one, schemas)
+            ]
+    assert bare == []
+
+
+def shown(field: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Return whether a reader sees what may stand in a field."""
+    if {"examples", "example", "default", "enum", "const"} & set(field) or field.get("type") in (
+        "boolean",
+        "null",
+    ):
+        return True
+    inner = [field.get("items", {}), *field.get("anyOf", ())]
+    if "$ref" in field:
+        inner.append(schemas[field["$ref"].rpartition("/")[2]])
+    fields = field.get("properties", {}).values()
+    return any(shown(one, schemas) for one in inner if one) or (
+        bool(fields) and all(shown(one, schemas) for one in fields)
+    )
