@@ -13,7 +13,8 @@ if [ -n "${VOXID_TEST_POSTGRES:-}" ]; then exec "$@"; fi
 if [ -z "$(bin_folder)" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "PostgreSQL is missing; installing Debian's package" >&2
   # No cluster and no service: the tests make their own.
-  mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf
+  SETTINGS=/etc/postgresql-common/createcluster.conf
+  [ -e "$SETTINGS" ] || { mkdir -p "${SETTINGS%/*}" && echo "create_main_cluster = false" > "$SETTINGS"; }
   { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install postgresql; } >/dev/null 2>&1 || true
 fi
 BIN="$(bin_folder)"

@@ -299,3 +299,29 @@ def other_gallery(folder: Path) -> None:
             file.unlink()
     (folder / "people.voxid.key").write_bytes(key)
     Store.open(folder / "people.voxid").close()
+
+
+@pytest.mark.file_only
+def test_a_name_allowed_again_after_an_older_copy_stays_allowed(tmp_path: Path) -> None:
+    """Refused after the copy, taken over from the list, then allowed: the next opening does not refuse again."""
+    store = new_store(tmp_path, ALICE)
+    store.close()
+    shutil.copy(store.path, tmp_path / "copy")
+    store = Store.open(store.path)
+    for n in range(5):
+        with store.changing() as change:
+            change.put_document(Document("job", f"{n}", {}))
+    with store.changing() as change:
+        change.add_opt_out("Emil")
+    store.close()
+    shutil.copy(tmp_path / "copy", store.path)
+    store = Store.open(store.path)
+    assert store.opted_out("Emil")
+    with store.changing() as change:
+        change.lift_opt_out("Emil")
+    store.close()
+    for _ in range(2):
+        store = Store.open(store.path)
+        assert not store.opted_out("Emil")
+        assert store.generation() == 4, "nothing was changed by opening it"
+        store.close()

@@ -103,7 +103,8 @@ def back_up(store: Store, path: Path) -> BackupReport:
         check = store.beside(SqliteDatabase(draft))
         found = check.check()
         check.close()
-        digest = hashlib.sha256(draft.read_bytes()).hexdigest()
+        with draft.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
         _put_in_place(draft, path)
     return BackupReport(path, found.people, found.voiceprints, found.documents, digest)
 

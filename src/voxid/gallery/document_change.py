@@ -92,6 +92,11 @@ class DocumentChange:
         self.buried[tag] = number
         self.number = max(self.number, number)
 
+    def catch_up(self, number: int) -> None:
+        """Count this change as one after that number: its tombstones are newer than those known from elsewhere."""
+        self.number = max(self.number, number + 1)
+        self.changed = True
+
     def take_over(self, document: Document) -> None:
         """Write a document as it was in a copy, whatever is here."""
         former = self._row(document.kind, document.id)

@@ -38,6 +38,7 @@ class OlderCopy:
         """
         keyring = change.keyring
         new = known.beyond(self.own)
+        change.documents.catch_up(known.newest)
         for tag, number in new.buried.items():
             change.documents.set_tombstone(tag, number)
         for refused in known.joined(self.own).in_force(keyring):

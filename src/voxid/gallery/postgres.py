@@ -42,6 +42,7 @@ _LOCK_SPACE: Final = 0x766F7864  # "voxd": the first half of our advisory locks,
 _SCHEMA_PREFIX: Final = "voxid_"
 _TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _SCHEMES: Final = ("postgresql", "postgres")
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _DEAD_ROWS: Final = re.compile(r"\d+")
 # Tables of one row or of nothing about people are not rewritten.
 _NOTHING_OF_PEOPLE: Final = frozenset({"meta", "counter", "opt_out", "opt_out_key"})
@@ -248,6 +249,10 @@ class PostgresDatabase:
             raw.add_notice_handler(hear)
             try:
                 connection.exec_driver_sql(f'VACUUM (FULL, VERBOSE) "{self.path.schema}"."{table}"')
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+                    return 1  # others read it all the time: to be tried again
+                raise
             finally:
                 raw.remove_notice_handler(hear)
         # "0 dead row versions cannot be removed yet": the number stands first in every language of the server.
@@ -322,7 +327,7 @@ def _translation(address: PostgresAddress, error: DBAPIError) -> Exception:
             "One of the voiceprints is already stored under another person, who was probably merged; nothing "
             "was changed: delete that person first.",
         )
-    if state in ("55P03", "40P01", "53300"):  # lock not available, deadlock, too many connections
+    if state in (_LOCK_NOT_AVAILABLE, "40P01", "53300"):  # lock not available, deadlock, too many connections
         return StoreError(
             "store_busy",
             f"{address.name} is being written by others for more than {_LOCK_TIMEOUT_MS // 1000} s; try again.",

@@ -270,7 +270,8 @@ class Store(PeopleReading):
         ):
             return
         own = self.tombstones()
-        if listed.beyond(own):
+        new, in_force = listed.beyond(own), listed.joined(own).in_force(self.keyring)
+        if new.buried or new.opt_outs.keys() & in_force.keys():
             self.leave_out(listed, act="gallery.older_copy_found")
         elif own.beyond(listed):
             self._keep_tombstones(own.beyond(listed))
