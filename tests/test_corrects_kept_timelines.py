@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from served import Served, serving, talk_of
+from served import Served, clip, serving, talk_of
 from voxid.audio import load
 from voxid.gallery.documents import Document, new_document_id
 from voxid.segments import Segment
@@ -122,3 +122,15 @@ def test_corrected_turns_become_a_reference(served: Served, kept: str) -> None:
     assert served.service.jobs.spool.names() == set()
     only = served.key("correct")
     assert served.refusal("POST", path, 403, content=TALK, headers=only)[0] == "scope_missing"
+
+
+def test_a_person_joined_with_another_record_keeps_the_turns(served: Served, kept: str) -> None:
+    """The record that goes hands its turns on; this test comes last, for Ada is another record after it."""
+    gallery = served.tenant.gallery
+    consent = gallery.get("Ada").consent
+    gallery.enroll("Ada Lovelace", [clip("ada", 2)], consent, allow_duplicate=True)
+    heir, gone = gallery.get("Ada Lovelace").id, gallery.get("Ada").id
+    served.call("POST", f"/people/{heir}/merge", json={"other_id": gone})
+    shown = served.call("GET", f"/diarizations/{kept}/timeline")
+    assert speakers(shown) == ["Ada Lovelace", "SPEAKER_00", "Ada Lovelace", "SPEAKER_00"]
+    assert shown["speakers"][0]["person_id"] == heir

@@ -301,6 +301,23 @@ def test_jobs_survive_kill_9(tmp_path: Path) -> None:
         assert running.service.jobs.spool.names() == set()
 
 
+def test_one_request_is_one_job_however_often_it_is_sent(tmp_path: Path) -> None:
+    """Under its Idempotency-Key; the audio of the second upload is gone; another request under the key is refused."""
+    with serving(tmp_path) as running:
+        held = hold(running)
+        headers = {"Idempotency-Key": "0198f0a2-7d1e"}
+        first, second = (
+            running.call("POST", "/diarizations", 202, content=TALK, headers=headers) for _ in range(2)
+        )
+        assert first["id"] == second["id"]
+        other = running.refusal("POST", "/diarizations?speakers=2", 409, content=TALK, headers=headers)
+        assert other[0] == "idempotency_conflict"
+        assert len(running.service.jobs.spool.names()) == 1
+        held.may_end = True
+        running.ended(first)
+        assert running.service.jobs.spool.names() == set()
+
+
 def test_what_is_due_is_deleted(tmp_path: Path) -> None:
     """After its days a job and its timeline are gone, and the log says how many; others stay."""
     clock = Clock()

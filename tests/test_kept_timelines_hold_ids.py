@@ -81,6 +81,16 @@ def test_a_label_that_stood_in_for_a_person_gives_way() -> None:
     assert len(set(seen)) == 4
 
 
+def test_two_records_of_one_person_become_one_on_timelines_too() -> None:
+    """Turns, suggestions, history and what can be undone."""
+    cid = "33333333-3333-4333-8333-333333333333"
+    edited = rename(KEPT, wanted_corrections(KEPT, BOB, turns=[2]), AT, "key:1")
+    joined = edited.handed_on(BOB, cid).handed_on(ANNA, cid)
+    assert BOB not in json.dumps(joined.to_dict())
+    assert [turn.speaker for turn in joined.timeline.turns[:2]] == [cid, cid]
+    assert undo(joined).timeline.turns[1].suggestion == Suggestion(cid, 1.0, 2.0)
+
+
 def test_edits_are_undone_to_where_they_began() -> None:
     """Renamed, split, merged, stored in between; four times back, and then there is nothing."""
     states = [KEPT]

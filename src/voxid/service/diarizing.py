@@ -23,7 +23,7 @@ from voxid.service.timelines import KeptTimeline
 from voxid.service.watching import hit_reviews, watch_timeline
 from voxid.timeline import Timeline
 
-__all__ = ["DIARIZATION", "TIMELINE", "Wanted", "diarization", "read_kept", "rewritten"]
+__all__ = ["DIARIZATION", "TIMELINE", "Wanted", "diarization", "hand_on_timelines", "read_kept", "rewritten"]
 
 DIARIZATION: Final = "diarization"
 """The kind of the jobs."""
@@ -136,6 +136,31 @@ def read_kept(store: Store, id_: str) -> tuple[Document, KeptTimeline]:
 def rewritten(document: Document, kept: KeptTimeline) -> Document:
     """Return the next version of a kept timeline's document."""
     return replace(document, body=kept.to_dict(), version=document.version + 1)
+
+
+def hand_on_timelines(store: Store, gone: str, heir: str) -> None:
+    """Let everything said by one person on kept timelines be another's, after two records of one person became one.
+
+    Args:
+        store: of the tenant.
+        gone, heir: person ids.
+    """
+    after = None
+    while page := store.documents(TIMELINE, after_id=after, limit=100):
+        after = page[-1].id
+        for document in page:
+            if gone in document.body["labels"]:
+                with store.changing() as change:
+                    now = change.document(TIMELINE, document.id)
+                    if now is not None:
+                        kept = KeptTimeline.from_dict(now.body).handed_on(gone, heir)
+                        change.put_document(rewritten(now, kept))
+                        facts = {
+                            "timeline": document.id,
+                            "edit": "person_merged",
+                            "revision": now.version + 1,
+                        }
+                        change.record(Event("timeline.corrected", "done", heir, facts))
 
 
 def _done(

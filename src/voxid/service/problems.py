@@ -74,6 +74,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "body_too_slow": 408,
     # too often
     "rate_limited": 429,
+    "jobs_waiting": 429,
     "person_locked": 429,
     "live_calls_exceeded": 429,
     "overloaded": 503,

@@ -148,6 +148,36 @@ class KeptTimeline:
         before = replace(self.timeline, turns=tuple(turns.elements()), history=history)
         return replace(self, timeline=before, edits=tuple(earlier)).settled()
 
+    def handed_on(self, gone: str, heir: str) -> KeptTimeline:
+        """Return the timeline with one person's id in place of another's, who is the same person."""
+
+        def turn_of(turn: Turn) -> Turn:
+            hint = turn.suggestion
+            if hint is not None and hint.person == gone:
+                turn = replace(turn, suggestion=replace(hint, person=heir))
+            return replace(turn, speaker=heir) if turn.named and turn.speaker == gone else turn
+
+        history = tuple(
+            replace(
+                entry,
+                old_label=heir if entry.old_label == gone else entry.old_label,
+                new_name=heir if entry.new_name == gone else entry.new_name,
+            )
+            for entry in self.timeline.history
+        )
+        turns = tuple(turn_of(turn) for turn in self.timeline.turns)
+        edits = tuple(
+            replace(
+                edit,
+                removed=tuple(turn_of(turn) for turn in edit.removed),
+                added=tuple(turn_of(turn) for turn in edit.added),
+            )
+            for edit in self.edits
+        )
+        labels = {heir if id_ == gone else id_: label for id_, label in self.labels.items()}
+        timeline = replace(self.timeline, turns=turns, history=history)
+        return replace(self, timeline=timeline, labels=labels, edits=edits).settled()
+
     def settled(self) -> KeptTimeline:
         """Return the timeline with a label of its own for everybody who is named on it, was, or may be."""
         labels: dict[str, str] = {}

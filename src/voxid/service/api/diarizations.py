@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,9 +19,10 @@ from voxid.service.api.shapes import After, Limit
 from voxid.service.api.timeline_shapes import TimelineOut
 from voxid.service.diarizing import DIARIZATION, TIMELINE, Wanted, read_kept
 from voxid.service.disputing import under_review
+from voxid.service.idempotency import Once
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.jobs import JOB, find_job, missing
-from voxid.service.problems import responses
+from voxid.service.problems import TooOftenError, responses
 from voxid.service.recordings import receive_recording, recording_name
 from voxid.service.roles import Principal
 from voxid.service.state import Service, Tenant
@@ -43,6 +45,7 @@ JobId = Annotated[
         examples=["0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10"],
     ),
 ]
+_MOST_WAITING: Final = 200
 JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 
 
@@ -146,6 +149,7 @@ class JobPage(BaseModel):
     summary="Diarize a recording",
     responses=responses(404, 408, 409, 413, 415),
     openapi_extra=AUDIO_BODY,
+    response_model=JobOut,
 )
 async def add_diarization(
     request: Request,
@@ -153,11 +157,12 @@ async def add_diarization(
     tenant: Diarizing,
     service: Running,
     principal: Asking,
+    once: Once,
     query: Annotated[DiarizationQuery, Query()],
     content_disposition: Annotated[
         str | None, Header(description="`attachment; filename=...` names the recording", max_length=1000)
     ] = None,
-) -> JobOut:
+) -> object:
     """Take a recording and return the job that will work on it; ask for the job until its state is done."""
     if query.basis is not None and "unknown" not in principal.scopes:
         raise PolicyError(
@@ -172,13 +177,36 @@ async def add_diarization(
         await run_in_threadpool(find_watchlist, tenant.store, query.watchlist, tenant.gallery.now())
     wanted = Wanted(uri=recording_name(content_disposition), **query.model_dump())
     tenant.gallery.bundle.profile(wanted.profile)
+    await run_in_threadpool(_check_room, tenant)
     id_ = new_document_id()
     spool, limit = service.jobs.spool, service.settings.limits.max_recording_bytes
     audio = await receive_recording(recording_chunks(request), spool, id_, max_bytes=limit)
     actor = Actor(principal.kind, principal.id, str(getattr(request.state, "request_id", "")) or None)
-    job = service.jobs.submit(tenant.id, id_, DIARIZATION, wanted.to_dict(), audio, actor)
-    response.headers["Location"] = f"{request.url.path}/{id_}"
-    return JobOut.of(service, tenant, job)
+
+    def submitted() -> JobOut:
+        job = service.jobs.submit(tenant.id, id_, DIARIZATION, wanted.to_dict(), audio, actor)
+        response.headers["Location"] = f"{request.url.path}/{id_}"
+        return JobOut.of(service, tenant, job)
+
+    about = (audio.sha256, json.dumps(wanted.to_dict(), sort_keys=True))
+    try:
+        answer = await run_in_threadpool(once.answer, submitted, about=about, status=202)
+    except BaseException:
+        spool.remove(audio.name)
+        raise
+    if isinstance(answer, Response):  # the job was made before, by the first of these requests
+        spool.remove(audio.name)
+    return answer
+
+
+def _check_room(tenant: Tenant) -> None:
+    """Refuse one more recording where many wait already: each takes room on the disk until its turn."""
+    if len(tenant.store.documents(JOB, state="queued", limit=_MOST_WAITING)) >= _MOST_WAITING:
+        raise TooOftenError(
+            "jobs_waiting",
+            f"{_MOST_WAITING} recordings wait already; send this one when some are done.",
+            60.0,
+        )
 
 
 @router.get("", summary="List jobs")

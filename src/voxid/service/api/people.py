@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from voxid.errors import InputError
 from voxid.gallery.records import Person
 from voxid.service.api.shapes import After, ConsentIn, In, Limit, Name, PersonId, PersonOut, page_of
+from voxid.service.diarizing import hand_on_timelines
 from voxid.service.idempotency import Once
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
@@ -128,6 +129,7 @@ def merge_people(tenant: Writing, person_id: PersonId, wanted: Merging) -> Perso
     """Take over the voiceprints of another record of the same person, which is deleted."""
     kept, other = person_by_id(tenant, person_id), person_by_id(tenant, wanted.other_id)
     merged = tenant.gallery.merge(kept.name, other.name, allow_inconsistent=wanted.allow_inconsistent)
+    hand_on_timelines(tenant.store, other.id, kept.id)
     return PersonOut.of(merged)
 
 
