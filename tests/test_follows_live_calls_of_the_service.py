@@ -117,6 +117,25 @@ def test_a_broken_connection_is_taken_up_again(service: Running, stereo: np.ndar
         assert places(call.end()) == places(whole)
 
 
+def test_a_call_is_followed_by_one_connection_at_a_time(tmp_path: Path) -> None:
+    """Who resumes takes it over: the connection before is closed, and its end does not end the call."""
+    with (
+        running(tmp_path, LiveLimits(resume_s=0.2)) as service,
+        LiveCall(service.url, service.key, SIDES) as call,
+    ):
+        before = call._socket
+        call._socket = dial(service)  # closed by the resumption in place of the one that is open
+        call.resume()
+        with pytest.raises(ConnectionClosed) as closed:
+            before.recv(timeout=60)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4409
+        time.sleep(0.5)
+        assert len(service.calls) == 1
+        call.send(np.zeros((8_000, 2), np.float32))
+        assert call.end() == []
+
+
 def test_two_voices_on_a_telephone_line(service: Running, stereo: np.ndarray) -> None:
     """8 kHz mu-law on one channel, as a SIP trunk brings it; nobody is named who is not to be."""
     samples = np.clip(stereo.sum(axis=1)[: 16 * SAMPLE_RATE_HZ : 2], -1, 1)

@@ -134,13 +134,14 @@ class _Connection:
             await self._refuse(known)
             return
         connected.connection += 1
+        mine = connected.connection
         if connected.parked is not None:
             connected.parked.cancel()
         connected.news.set()  # whoever followed the call before finds that it was replaced
-        how = await self._follow(connected, connected.connection, after)
+        how = await self._follow(connected, mine, after)
         if how == "done":
             self._calls.drop(connected)
-        elif how != "replaced":
+        elif connected.connection == mine:  # else somebody else follows it already
             self._calls.park(connected)
         if how != "gone":
             await self._socket.close(_CODES[how])
