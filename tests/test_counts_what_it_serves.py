@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from served import Served, clip, serving
 from voxid.errors import ConfigError
-from voxid.service.metrics import INDICATORS, UNAUDITED
+from voxid.service.metrics import INDICATORS, OFTEN_NOTHING, UNAUDITED
 from voxid.service.settings import OperationsSettings, ServiceSettings
 
 
@@ -122,7 +122,7 @@ def test_routes_that_write_no_event_are_routes() -> None:
         if isinstance(route, APIRoute)
         for method in route.methods
     }
-    assert routes >= UNAUDITED
+    assert routes >= UNAUDITED | OFTEN_NOTHING
 
 
 def test_metrics_have_an_address_of_their_own_where_one_is_named(tmp_path: Path) -> None:
@@ -160,3 +160,15 @@ def test_queues_and_live_calls_are_gauges(served: Served) -> None:
     """Nothing waits and nobody talks."""
     found = metrics_of(served)
     assert found["voxid_inference_waiting"] == found["voxid_live_calls"] == 0
+
+
+def test_what_did_nothing_is_not_missed_in_the_log(served: Served) -> None:
+    """An answer given once more, and a lock lifted that was not there, wrote no event and need none."""
+    person = {"name": "Bea", "consent": {"purposes": ["verify"], "evidence": "form 2"}}
+    once = {"Idempotency-Key": "0198f0a2-bea"}
+    made = served.call("POST", "/people", 201, json=person, headers=once)
+    before = metrics_of(served)["voxid_audited_requests_total"]
+    assert served.call("POST", "/people", 201, json=person, headers=once)["id"] == made["id"]
+    served.call("DELETE", f"/people/{made['id']}/lock", 204)
+    found = metrics_of(served)
+    assert found["voxid_audited_requests_total"] == before == found["voxid_audited_requests_recorded_total"]

@@ -10,6 +10,7 @@ Answers hold the names of checks and codes of errors, nothing else: nobody has t
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import time
@@ -30,6 +31,8 @@ from voxid.gallery.store import Store
 from voxid.service.settings import OperationsSettings
 
 __all__ = ["CHECKS", "Health", "HealthCollector", "Readiness", "Watched"]
+
+_log = logging.getLogger("voxid.service")
 
 CHECKS: Final = ("models", "store", "disk", "audit")
 _OK: Final = "ok"
@@ -167,5 +170,6 @@ def _code_of(check: Callable[[], str]) -> str:
         return check()
     except VoxidError as error:
         return _OK if error.code in _BUSY else error.code
-    except OSError:
-        return "io_failed"
+    except Exception:  # whatever it is, the answer is that this service should get no requests
+        _log.exception("a check of /readyz failed")
+        return "defect"

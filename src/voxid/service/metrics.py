@@ -29,7 +29,7 @@ from voxid.service.evaluations import EvaluationCollector
 from voxid.service.observing import ServedRequest, current_request
 from voxid.stages import STAGES
 
-__all__ = ["INDICATORS", "UNAUDITED", "Metrics", "is_audited"]
+__all__ = ["INDICATORS", "OFTEN_NOTHING", "UNAUDITED", "Metrics", "is_audited"]
 
 _REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _STAGE_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
@@ -68,6 +68,19 @@ UNAUDITED: Final = frozenset(
         ("DELETE", "/v1/enrollments/{enrollment_id}"),
         ("POST", "/v1/enrollments/{enrollment_id}/recordings"),
         ("DELETE", "/v1/enrollments/{enrollment_id}/recordings/{recording_id}"),
+    }
+)
+
+# What may find nothing to do, and then writes nothing: it counts when it wrote something.
+OFTEN_NOTHING: Final = frozenset(
+    {
+        ("DELETE", "/v1/people/{person_id}/lock"),
+        ("POST", "/v1/people/{person_id}/consents/withdraw"),
+        ("POST", "/v1/opt-outs"),
+        ("POST", "/v1/opt-outs/lift"),
+        ("POST", "/v1/unknown/purge"),
+        ("POST", "/v1/diarizations/{job_id}/cancel"),
+        ("PUT", "/v1/policies"),
     }
 )
 
@@ -208,13 +221,11 @@ class _Indicators(Collector):
 
 def is_audited(request: ServedRequest) -> bool:
     """Return whether a request must have left an event: it was let through, and was not reading only."""
+    about = (request.method, request.route)
+    if about in UNAUDITED or request.again or (about in OFTEN_NOTHING and not request.events):
+        return False
     reading = request.method in ("GET", "HEAD", "OPTIONS", "WEBSOCKET", "OTHER")
-    return (
-        not reading
-        and request.route.startswith("/v1/")
-        and request.status < 400
-        and (request.method, request.route) not in UNAUDITED
-    )
+    return not reading and request.route.startswith("/v1/") and request.status < 400
 
 
 def _any(metric: Counter | Histogram, suffix: str) -> bool:

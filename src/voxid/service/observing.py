@@ -22,6 +22,7 @@ UNMATCHED: Final = "unmatched"
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _PREFIXES: Final = ("/v1",)
+_AGAIN: Final = b"idempotent-replayed"
 _NO_ANSWER: Final = 500  # what failed before it answered; the answer is made outside
 
 
@@ -37,6 +38,7 @@ class ServedRequest:
         request_id: as answered in X-Request-Id.
         code: of the refusal, e.g. "rate_limited".
         events: written into the audit log by it.
+        again: it was done before, and the answer of then was given once more.
     """
 
     method: str
@@ -46,6 +48,7 @@ class ServedRequest:
     request_id: str = ""
     code: str | None = None
     events: int = 0
+    again: bool = False
 
 
 _CURRENT: ContextVar[ServedRequest | None] = ContextVar("voxid_request", default=None)
@@ -108,6 +111,7 @@ def _noting(request: ServedRequest, send: Send) -> Callable[[Message], Any]:
     async def noting(message: Message) -> None:
         if message["type"] == "http.response.start":
             request.status = message["status"]
+            request.again = any(name.lower() == _AGAIN for name, _ in message.get("headers", ()))
         elif message["type"] == "websocket.accept":
             request.status = 101
         elif message["type"] == "websocket.close" and request.status != 101:
