@@ -45,7 +45,7 @@ _SCHEMES: Final = ("postgresql", "postgres")
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _DEAD_ROWS: Final = re.compile(r"\d+")
 # Tables of one row or of nothing about people are not rewritten.
-_NOTHING_OF_PEOPLE: Final = frozenset({"meta", "counter", "opt_out", "opt_out_key"})
+_NOTHING_OF_PEOPLE: Final = frozenset({"meta", "counter", "opt_out", "opt_out_key", "audit_entry"})
 
 
 def is_postgres(location: object) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from voxid.audit.events import Event
@@ -26,9 +27,14 @@ __all__ = ["ERASURE_RECEIPT", "erase", "erasure_receipt", "finish_erasures"]
 ERASURE_RECEIPT: Final = "erasure_receipt"
 _ERASING: Final = "erasing"
 _PROVED: Final = "proved"
-_METHOD: Final = (
+_IN_A_FILE: Final = (
     "the person's AES-256-GCM keys and every row under them were deleted, the freed bytes overwritten, and the "
     "gallery and its log read again without finding them"
+)
+_ON_A_SERVER: Final = (
+    "the person's AES-256-GCM keys and every row under them were deleted, and every table that holds something of "
+    "people was rewritten without them; write-ahead log, archives and base backups of the database server are its "
+    "administrator's to expire"
 )
 
 
@@ -69,9 +75,10 @@ def finish_erasures(store: Store, now: datetime) -> list[SignedStatement]:
     with store.snapshot() as roster:
         if roster.state.erasure_unfinished:
             return []
+    method = _IN_A_FILE if isinstance(store.path, Path) else _ON_A_SERVER
     signed = []
     for document in store.documents(ERASURE_RECEIPT, state=_ERASING, limit=1000):
-        body: dict[str, Any] = {**document.body, "method": _METHOD, "proved_at": now.isoformat()}
+        body: dict[str, Any] = {**document.body, "method": method, "proved_at": now.isoformat()}
         if store.audited:
             head = store.audit().head()
             body["audit_log"] = {"origin": head.origin, "size": head.size, "root": head.root}

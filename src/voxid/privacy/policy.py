@@ -34,6 +34,40 @@ class Section:
     items: tuple[str, ...] = ()
 
 
+_KEPT: Final = Section(
+    "What we keep",
+    (
+        "A voiceprint is a row of numbers computed from your speech; it is used to recognise your voice again. "
+        "With it we keep your name and the history of your consent. Recordings are not kept with it.",
+    ),
+)
+_PURPOSES: Final = Section(
+    "What for, and only with your consent",
+    ("Each purpose needs a consent of its own, given in writing before anything is recorded.",),
+    (
+        "verify: to check that you are who you say you are",
+        "identify: to find out who is speaking among those enrolled",
+        "diarize-name: to put your name on what you say in a recording or call",
+        "watchlist: to notice your voice when it is heard",
+        "training: to train or calibrate recognition",
+    ),
+)
+_DESTROYED: Final = Section(
+    "How it is destroyed",
+    (
+        "The key that only your data is encrypted with is destroyed, every record of you is deleted, and the "
+        "store is overwritten or rewritten where it was. You get a signed receipt that says how.",
+    ),
+)
+_GIVEN: Final = Section(
+    "Whom we give it to",
+    (
+        "Nobody, unless you consent, the law requires it, or a court orders it; every disclosure is kept in a "
+        "ledger you may see. We do not sell, lease or trade voiceprints.",
+    ),
+)
+
+
 def policy_sections(store: Store) -> tuple[Section, ...]:
     """Return the policy.
 
@@ -52,39 +86,17 @@ def policy_sections(store: Store) -> tuple[Section, ...]:
             "Who is responsible",
             (f"{settings.controller}. Contact: {settings.contact}.", *_officer(settings)),
         ),
-        Section(
-            "What we keep",
-            (
-                "A voiceprint is a row of numbers computed from your speech; it is used to recognise your voice again. "
-                "With it we keep your name and the history of your consent. Recordings are not kept with it.",
-            ),
-        ),
-        Section(
-            "What for, and only with your consent",
-            ("Each purpose needs a consent of its own, given in writing before anything is recorded.",),
-            (
-                "verify: to check that you are who you say you are",
-                "identify: to find out who is speaking among those enrolled",
-                "diarize-name: to put your name on what you say in a recording or call",
-                "watchlist: to notice your voice when it is heard",
-                "training: to train or calibrate recognition",
-            ),
-        ),
+        _KEPT,
+        _PURPOSES,
         Section(
             "How long",
             (
                 "We destroy your voiceprint at the earliest of these ends. When you withdraw your consent to every "
                 "purpose it is destroyed at once.",
             ),
-            (*_periods(settings), *_own_periods(settings)),
+            (*_periods(), *_own_periods(settings)),
         ),
-        Section(
-            "How it is destroyed",
-            (
-                "The key that only your data is encrypted with is destroyed, every record of you is deleted, the freed "
-                "bytes are overwritten, and the store is read again to prove it. You get a signed receipt.",
-            ),
-        ),
+        _DESTROYED,
         Section(
             "Your rights",
             (f"Write to {settings.contact}. {_answer_time()}",),
@@ -95,13 +107,7 @@ def policy_sections(store: Store) -> tuple[Section, ...]:
                 "opt out: your name, and if you wish your voice, will not be enrolled again",
             ),
         ),
-        Section(
-            "Whom we give it to",
-            (
-                "Nobody, unless you consent, the law requires it, or a court orders it; every disclosure is kept in a "
-                "ledger you may see. We do not sell, lease or trade voiceprints.",
-            ),
-        ),
+        _GIVEN,
     )
 
 
@@ -132,7 +138,7 @@ def _officer(settings: PrivacySettings) -> tuple[str, ...]:
     return (f"Data protection officer: {settings.officer}.",) if settings.officer else ()
 
 
-def _periods(settings: PrivacySettings) -> list[str]:
+def _periods() -> list[str]:
     return [f"{law.name}: {_period(rule)} ({rule.source})" for law in JURISDICTIONS for rule in law.rules]
 
 
