@@ -19,6 +19,7 @@ from voxid.service.diarizing import TIMELINE
 from voxid.service.timelines import KeptTimeline
 from voxid.timeline import Timeline, Turn
 
+BOTH_ENGINES = True
 PASSPHRASE = "korrekt Pferd Batterie ä"
 NOBODY = "11111111-1111-4111-8111-111111111111"
 

@@ -9,6 +9,7 @@ import pytest
 
 from served import Served, clip, serving, talk_of
 
+BOTH_ENGINES = True
 LIST = {"title": "Call back", "purpose": "Calling back, on their own wish (form 9)", "keep_days": 30}
 
 
