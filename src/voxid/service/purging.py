@@ -1,4 +1,4 @@
-"""What the service keeps until a day: jobs, timelines, decisions, review items, disputes, watchlists; gone after it."""
+"""What the service keeps until a day: jobs, timelines, decisions, reviews, disputes, sessions ...; gone after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from voxid.service.watching import ENTRY, WATCHLIST, entries_of
 
 __all__ = ["KINDS", "purge_due"]
 
-KINDS: Final = ("job", "timeline", "decision", "review", "dispute", WATCHLIST)
+KINDS: Final = (
+    *("job", "timeline", "decision", "review", "dispute", WATCHLIST),
+    *("enrollment", "attempts", "idempotency", "session"),
+)
+_WITH_VOICES: Final = ("enrollment",)  # it is proved that the bytes of these are gone
 _AT_ONCE: Final = 200
 
 
@@ -27,7 +31,7 @@ def purge_due(store: Store, now: datetime) -> dict[str, int]:
             entries = [entry.id for one in due if kind == WATCHLIST for entry in entries_of(store, one.id)]
             with acting_as(Actor("system", "retention")), store.changing() as change:
                 for one in due:
-                    change.delete_document(kind, one.id)
+                    change.delete_document(kind, one.id, erase=kind in _WITH_VOICES)
                 for entry_id in entries:
                     change.delete_document(ENTRY, entry_id)
                 facts = {"kind": kind, "count": len(due)}
