@@ -58,6 +58,21 @@ class InstallationCalls(Transport):
         wanted = replace(self.policy(), **changes)
         return read(Policy, self.call("PUT", "/policies", json=asdict(wanted)))
 
+    def privacy(self) -> dict[str, Any]:
+        """Return the privacy settings as JSON."""
+        found: dict[str, Any] = self.call("GET", "/privacy")
+        return found
+
+    def change_privacy(self, **changes: Any) -> dict[str, Any]:
+        """Return the privacy settings after changing the fields named, e.g. ``controller="Example Ltd"``."""
+        changed: dict[str, Any] = self.call("PUT", "/privacy", json={**self.privacy(), **changes})
+        return changed
+
+    def run_retention(self, *, dry_run: bool = True) -> dict[str, Any]:
+        """Return whose time is over; unless it is a dry run, they are let go."""
+        report: dict[str, Any] = self.call("POST", "/privacy/retention", json={"dry_run": dry_run})
+        return report
+
     def models(self) -> list[Model]:
         """Return the models the service hears with."""
         return [read(Model, one) for one in self.call("GET", "/models")["models"]]

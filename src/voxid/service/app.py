@@ -28,6 +28,7 @@ from voxid.service.api import (
     opt_outs,
     people,
     policies,
+    privacy,
     receipts,
     reviews,
     scores,
@@ -67,6 +68,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     exports.router,
     erasure.router,
     policies.router,
+    privacy.router,
     scores.router,
     models.router,
     keys.router,
@@ -106,6 +108,7 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
     app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    app.include_router(privacy.public_router)
     openapi.install(app)
     console.install(app)
     operations.install(app)

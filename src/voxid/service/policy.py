@@ -26,7 +26,6 @@ class TenantPolicy:
     Args:
         identify_purpose: why strangers are looked for among the enrolled; identify is off until it is stated.
         verify_profile, identify_profile: threshold profiles, named after their false-accept rates.
-        jurisdiction: whose law applies where a consent names none, e.g. "US-IL"; None: not stated.
         version: of the document, 0 before the first change; a change names the version it was made from.
 
     Raises:
@@ -36,7 +35,6 @@ class TenantPolicy:
     identify_purpose: str | None = None
     verify_profile: str = DEFAULT_PROFILE
     identify_profile: str = IDENTIFY_PROFILE
-    jurisdiction: str | None = None
     version: int = 0
 
     def __post_init__(self) -> None:

@@ -51,6 +51,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "audit_entry_missing": 404,
     "receipt_missing": 404,
     "model_missing": 404,
+    "policy_missing": 404,
     # conflicts
     "document_changed": 409,
     "person_exists": 409,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
+from voxid.privacy.settings import read_settings, write_settings
 from voxid.service.api.shapes import In
 from voxid.service.identity import service_of, tenant_for
 from voxid.service.policy import TenantPolicy, write_policy
@@ -50,7 +52,7 @@ class PolicyOut(BaseModel):
 @router.get("", summary="Show the policy")
 def show_policy(tenant: Anybody) -> PolicyOut:
     """Return the policy in force."""
-    return PolicyOut.model_validate(tenant.policy.to_dict())
+    return _shown(tenant, tenant.policy)
 
 
 @router.put("", summary="Set the policy", responses=responses(409))
@@ -58,5 +60,17 @@ def set_policy(tenant: Deciding, wanted: PolicyIn, request: Request) -> PolicyOu
     """Replace the policy; 409 when somebody else changed it since the version named."""
     for profile in (wanted.verify_profile, wanted.identify_profile):
         tenant.gallery.bundle.profile(profile)
-    written = write_policy(tenant.store, TenantPolicy(**wanted.model_dump()), service_of(request).clock())
-    return PolicyOut.model_validate(written.to_dict())
+    now = service_of(request).clock()
+    fields = wanted.model_dump()
+    jurisdiction = fields.pop("jurisdiction")
+    written = write_policy(tenant.store, TenantPolicy(**fields), now)
+    settings = read_settings(tenant.store)
+    if settings.jurisdiction != jurisdiction:
+        write_settings(tenant.store, replace(settings, jurisdiction=jurisdiction), now)
+    return _shown(tenant, written)
+
+
+def _shown(tenant: Tenant, policy: TenantPolicy) -> PolicyOut:
+    """Whose law governs is one of the privacy settings, and shown here beside the rest."""
+    jurisdiction = read_settings(tenant.store).jurisdiction
+    return PolicyOut.model_validate({**policy.to_dict(), "jurisdiction": jurisdiction})

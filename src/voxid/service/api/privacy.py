@@ -1,0 +1,176 @@
+"""Privacy: who is responsible, what is processed, whose time is over, what was given to whom, the public policy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from voxid.errors import InputError
+from voxid.privacy.disclosures import Disclosure, disclose, disclosures_of
+from voxid.privacy.policy import policy_page, policy_sections
+from voxid.privacy.processing import processing_record, shown
+from voxid.privacy.retention import run_retention
+from voxid.privacy.settings import PrivacySettings, read_settings, write_settings
+from voxid.service.api.people import person_by_id
+from voxid.service.api.shapes import In, PersonId, Purpose
+from voxid.service.identity import service_of, tenant_for
+from voxid.service.problems import responses
+from voxid.service.state import Service, Tenant
+
+__all__ = ["public_router", "router"]
+
+router = APIRouter(tags=["privacy"], responses=responses())
+public_router = APIRouter(tags=["privacy"])
+
+Deciding = Annotated[Tenant, Depends(tenant_for("policies"))]
+Auditing = Annotated[Tenant, Depends(tenant_for("audit"))]
+Erasing = Annotated[Tenant, Depends(tenant_for("erase"))]
+Giving = Annotated[Tenant, Depends(tenant_for("export"))]
+Running = Annotated[Service, Depends(service_of)]
+Text = Annotated[str, Field(max_length=400)]
+_POLICY_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+class PrivacyIn(In):
+    """Everything the operator states, made from the version it names."""
+
+    controller: Text = Field("", examples=["Example Ltd, 1 Harbour Street, Cork"])
+    contact: Text = Field("", examples=["privacy@example.org"])
+    officer: Text = Field("", examples=["Dr. Jane Roe"])
+    location: Text = Field("", examples=["Dublin, Ireland"])
+    jurisdiction: str | None = Field(None, max_length=20, examples=["EU", "US-IL"])
+    keep_days: dict[Purpose, int] = Field({}, description="Purpose to days after which consent for it ends")
+    proof_days: int = Field(5 * 365 + 1, ge=0, description="How long a withdrawn consent is kept as proof")
+    version: int = Field(ge=0, examples=[0], description="Of the settings these were made from")
+
+
+class PrivacyOut(BaseModel):
+    """What the operator states."""
+
+    controller: str
+    contact: str
+    officer: str
+    location: str
+    jurisdiction: str | None
+    keep_days: dict[str, int]
+    proof_days: int
+    version: int
+
+
+class RetentionIn(In):
+    """Whether only to look."""
+
+    dry_run: bool = Field(True, description="Only say whose time is over")
+
+
+class RetentionOut(BaseModel):
+    """Whose time is over, and what was done about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"dry_run": True, "due": [], "receipts": [], "unknown": []}}
+    )
+
+    dry_run: bool
+    due: list[dict[str, Any]]
+    receipts: list[dict[str, Any]] = Field(description="Of erasures, signed")
+    unknown: list[str] = Field(description="Ids of people without a name whose time was over")
+
+
+class DisclosureIn(In):
+    """Something of a person given to somebody."""
+
+    recipient: str = Field(min_length=1, max_length=400, examples=["Police of Cork"])
+    what: str = Field(min_length=1, max_length=400, examples=["timeline of 3 May"])
+    basis: str = Field(min_length=1, max_length=400, examples=["warrant 4711"])
+
+
+class DisclosureOut(BaseModel):
+    """An entry of the ledger."""
+
+    recipient: str
+    what: str
+    basis: str
+    at: str
+
+
+class Disclosures(BaseModel):
+    """The ledger of one person, oldest first."""
+
+    person_id: str
+    disclosures: list[DisclosureOut]
+
+
+@router.get("/privacy", summary="Show the privacy settings")
+def show_settings(tenant: Deciding) -> PrivacyOut:
+    """Return who is responsible, and which periods were decided."""
+    return PrivacyOut.model_validate(read_settings(tenant.store).to_dict())
+
+
+@router.put("/privacy", summary="Set the privacy settings", responses=responses(409))
+def set_settings(tenant: Deciding, service: Running, wanted: PrivacyIn) -> PrivacyOut:
+    """Replace the settings; 409 when somebody else changed them since the version named."""
+    settings = PrivacySettings(**wanted.model_dump())
+    return PrivacyOut.model_validate(write_settings(tenant.store, settings, service.clock()).to_dict())
+
+
+@router.get("/privacy/processing", summary="Show the record of processing")
+def show_processing(tenant: Auditing, service: Running) -> dict[str, Any]:
+    """Return the record (GDPR article 30), made from the gallery and the configuration as they are now."""
+    return processing_record(tenant.gallery, shown(service.settings))
+
+
+@router.post("/privacy/retention", summary="Let go whose time is over")
+def run(tenant: Erasing, wanted: RetentionIn) -> RetentionOut:
+    """Erase people, end purposes and forget strangers whose time is over; by default only say who they are."""
+    return RetentionOut.model_validate(run_retention(tenant.gallery, dry_run=wanted.dry_run).to_dict())
+
+
+@router.get("/people/{person_id}/disclosures", summary="Show what was given", responses=responses(404))
+def show_disclosures(tenant: Giving, person_id: PersonId) -> Disclosures:
+    """Return to whom something of a person was given, and on which basis."""
+    person = person_by_id(tenant, person_id)
+    ledger = [DisclosureOut.model_validate(one.to_dict()) for one in disclosures_of(tenant.store, person.id)]
+    return Disclosures(person_id=person.id, disclosures=ledger)
+
+
+@router.post(
+    "/people/{person_id}/disclosures",
+    status_code=201,
+    summary="Write down what was given",
+    responses=responses(404),
+)
+def add_disclosure(
+    tenant: Giving, service: Running, person_id: PersonId, wanted: DisclosureIn
+) -> DisclosureOut:
+    """Write an entry into the ledger; it goes with the person."""
+    person = person_by_id(tenant, person_id)
+    written = disclose(tenant.store, person.name, Disclosure(**wanted.model_dump()), service.clock())
+    return DisclosureOut.model_validate(written.to_dict())
+
+
+@public_router.get(
+    "/policy/{tenant_id}",
+    response_class=HTMLResponse,
+    summary="The public policy",
+    responses={404: responses(404)[404]},
+)
+def show_policy(
+    request: Request, tenant_id: Annotated[str, Path(pattern=r"^[a-z0-9-]{1,32}$", examples=["default"])]
+) -> HTMLResponse:
+    """Return a tenant's retention schedule and rights as a page, without signing in, once a controller is stated."""
+    try:
+        store = service_of(request).tenants.get(tenant_id).store
+    except InputError:
+        raise _no_policy() from None
+    if not read_settings(store).controller:
+        raise _no_policy()
+    return HTMLResponse(policy_page(policy_sections(store)), headers={"Content-Security-Policy": _POLICY_CSP})
+
+
+def _no_policy() -> InputError:
+    return InputError(
+        "policy_missing", "There is no policy here; the operator states who is responsible first."
+    )
