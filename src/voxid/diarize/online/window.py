@@ -64,6 +64,9 @@ class RollingWindow:
         self._samples = np.zeros(0, np.float32)  # from the first sample of the oldest frame kept
         self._features = np.zeros((0, N_MELS), np.float32)
         self._detector = SpeechStream()
+        self._undetected: list[
+            NDArray[np.float32]
+        ] = []  # looked at once a hop: many small pieces would cost twice
         self._probability = np.zeros(0, np.float32)  # of the last chunks of 32 ms that are whole
         self._n_detected = 0
 
@@ -76,15 +79,16 @@ class RollingWindow:
             needed = (len(self._features) + due - 1) * _HOP_SAMPLES + _FRAME_SAMPLES - self._samples.size
             taken, waiting = waiting[:needed], waiting[max(needed, 0) :]
             self._samples = np.concatenate([self._samples, taken])
-            self._detect(self._detector.push(taken))
+            self._undetected.append(taken)
             if taken.size < needed:
                 return
+            self._detect(last=False)
             self._extend(due)
             yield self.last(self.chunk_frames)
 
     def flush(self) -> Window | None:
         """Return the window at the very end of the call; None when the last one reached it."""
-        self._detect(self._detector.finish())
+        self._detect(last=True)
         due = frame_count(self._samples.size) - len(self._features)
         if due <= 0:
             return None
@@ -109,7 +113,12 @@ class RollingWindow:
             min(self.hop_frames, n_frames),
         )
 
-    def _detect(self, probability: NDArray[np.float32]) -> None:
+    def _detect(self, last: bool) -> None:
+        samples = np.concatenate([np.zeros(0, np.float32), *self._undetected])
+        self._undetected.clear()
+        probability = self._detector.push(samples)
+        if last:
+            probability = np.concatenate([probability, self._detector.finish()])
         self._n_detected += len(probability)
         reach = self.chunk_frames * _HOP_SAMPLES // CHUNK_SAMPLES + 2
         self._probability = np.concatenate([self._probability, probability])[-reach:]
