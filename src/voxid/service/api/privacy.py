@@ -155,7 +155,7 @@ def add_disclosure(
     "/policy/{tenant_id}",
     response_class=HTMLResponse,
     summary="The public policy",
-    responses={404: responses(404)[404]},
+    responses={status: responses(404)[status] for status in (404, 422, 500, 503)},
 )
 def show_policy(
     request: Request, tenant_id: Annotated[str, Path(pattern=r"^[a-z0-9-]{1,32}$", examples=["default"])]
