@@ -120,11 +120,13 @@ def test_a_person_under_a_hold_is_not_erased(gallery: Gallery) -> None:
 
 
 def test_a_proof_that_is_still_to_be_made_is_not_signed(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader holds the old bytes: the person is gone, the receipt waits until the bytes are."""
     monkeypatch.setattr(sqlite, "_PURGE_TIMEOUT_S", 0.2)
     monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_S", 0.1)
+    gallery = open_gallery(tmp_path, Clock())
+    enroll(gallery, "Bob", 2, consent("verify"))
     store = gallery.stored()[0]
     reader = sqlite3.connect(tmp_path / "people.voxid", isolation_level=None)
     reader.execute("BEGIN")
