@@ -428,6 +428,7 @@ def test_a_damaged_person_is_an_error_not_a_rejection(gallery: Gallery) -> None:
 # --- real speech --------------------------------------------------------------------------------------
 
 
+@pytest.mark.file_only
 @pytest.mark.skipif(
     not LIBRISPEECH.is_dir(), reason="real speech lies beside the repository in ../shared, absent here"
 )
