@@ -61,6 +61,7 @@ class LiveCall:
         self._meter = QualityMeter(start.sample_rate_hz, start.channels)
         self._persons: dict[str, str | None] = {}
         self._lock = threading.Lock()
+        self._piece = round(_PIECE_S * start.sample_rate_hz) * start.frame_bytes
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._hearing = False
@@ -84,7 +85,7 @@ class LiveCall:
         """
         decode(data, self.start)
         with self._lock:
-            self._waiting.append(data)
+            self._waiting.extend(data[at : at + self._piece] for at in range(0, len(data), self._piece))
             self._waiting_bytes += len(data)
             self.received_frames += len(data) // self.start.frame_bytes
             return self.behind_s >= _LEAST_S and self._claim()
@@ -123,14 +124,12 @@ class LiveCall:
         return claimed
 
     def _next(self) -> bytes:
-        most = round(_PIECE_S * self.start.sample_rate_hz) * self.start.frame_bytes
-        taken: list[bytes] = []
+        taken, room = [], self._piece
         with self._lock:
-            while self._waiting and sum(map(len, taken)) + len(self._waiting[0]) <= max(
-                most, len(self._waiting[0])
-            ):
+            while self._waiting and len(self._waiting[0]) <= room:
                 taken.append(self._waiting.popleft())
-                self._waiting_bytes -= len(taken[-1])
+                room -= len(taken[-1])
+            self._waiting_bytes -= self._piece - room
         return b"".join(taken)
 
     def _heard(self, data: bytes) -> list[Message]:
