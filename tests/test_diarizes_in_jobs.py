@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -316,6 +317,19 @@ def test_one_request_is_one_job_however_often_it_is_sent(tmp_path: Path) -> None
         held.may_end = True
         running.ended(first)
         assert running.service.jobs.spool.names() == set()
+
+
+def test_a_job_whose_audio_is_lost_can_be_cancelled_and_deleted(tmp_path: Path) -> None:
+    """The folder of waiting audio was lost with a disk: the job waits for nothing, and does not stay for ever."""
+    with serving(tmp_path) as running:
+        hold(running)
+        jobs_made = [running.call("POST", "/diarizations", 202, content=TALK) for _ in range(2)]
+        running.until(jobs_made[0], lambda job: job["state"] == "running")
+    shutil.rmtree(tmp_path / "spool")
+    with serving(tmp_path) as running:
+        for job in jobs_made:
+            assert running.call("POST", f"/diarizations/{job['id']}/cancel")["state"] == "cancelled"
+            running.call("DELETE", f"/diarizations/{job['id']}", 204)
 
 
 def test_what_is_due_is_deleted(tmp_path: Path) -> None:

@@ -197,9 +197,13 @@ class JobRunner:
             job = change.document(JOB, id_)
             if job is None:
                 raise missing()
-            if job.state not in ("queued", "running"):
+            if job.state not in OPEN_STATES:
                 return job
-            waiting = job.state == "queued"
+            # Nobody here works on it, and its audio is not here: another process's, which sees the state, or lost.
+            elsewhere = audio_of(job).name not in self.spool.names()
+            waiting = job.state == "queued" or ((tenant_id, id_) not in self._running and elsewhere)
+            if job.state == "cancelling" and not waiting:
+                return job
             after = self._ended(job, "cancelled") if waiting else next_job(job, state="cancelling")
             change.put_document(after)
             change.record(job_event("job.cancelled", after))
