@@ -349,3 +349,35 @@ def test_the_standalone_script_agrees(tmp_path: Path) -> None:
         code, said = run_script(path)
         assert (code, sentence in said) == (1, True), said
     store.close()
+
+
+def test_readers_writers_and_whoever_holds_the_list_do_not_wait_for_each_other_for_ever(
+    tmp_path: Path,
+) -> None:
+    """Events are written inside `snapshot`, inside `changing` and beside both, by threads at once."""
+    store = audited(tmp_path, 0)
+
+    def hold_the_list() -> None:
+        for number in range(10):
+            with store.snapshot():
+                store.record([event(number)])
+
+    def change() -> None:
+        for number in range(10):
+            with store.changing() as open_change:
+                open_change.put(person(f"person {number}", 10 + number, n_voiceprints=1))
+                store.record([event(number)])
+
+    def write() -> None:
+        for number in range(10):
+            store.record([event(number)])
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (hold_the_list, change, write, write)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(store.audit().events(act="verify.decided")) == 40
+    assert store.audit().verify().whole
+    store.close()

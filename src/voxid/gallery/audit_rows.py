@@ -28,7 +28,7 @@ from voxid.errors import StoreError
 from voxid.gallery.database import Named, damaged
 from voxid.gallery.keys import Keyring, bound_to, new_data_key, new_pseudonym, open_sealed, same, seal
 from voxid.gallery.rows import TENANT
-from voxid.gallery.tables import audit_entries, audit_keys, meta
+from voxid.gallery.tables import audit_entries, audit_keys, meta, people, unknown_people
 
 __all__ = [
     "AuditWriter",
@@ -36,6 +36,7 @@ __all__ = [
     "PersonKey",
     "Waiting",
     "entries_of",
+    "is_held",
     "people_of",
     "person_key",
     "stored_entries",
@@ -215,6 +216,12 @@ def person_key(connection: sa.Connection, keyring: Keyring, person_id: str, wher
     if key is None:
         raise damaged(where, f"the audit key of the person with id {person_id} does not open")
     return PersonKey(row.person, AESGCM(key))
+
+
+def is_held(connection: sa.Connection, id_: str) -> bool:
+    """Return whether somebody, known or unknown, of this id is in the gallery."""
+    queries = (sa.select(table.c.id).where(table.c.id == id_) for table in (people, unknown_people))
+    return any(connection.execute(query).first() is not None for query in queries)
 
 
 def people_of(connection: sa.Connection, pseudonyms: Iterable[str] | None = None) -> dict[str, str]:

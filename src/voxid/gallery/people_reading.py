@@ -44,7 +44,6 @@ class PeopleReading(DocumentReading):
     def __init__(self, database: Database, keyring: Keyring) -> None:
         super().__init__(database, keyring)
         self._lock = threading.RLock()
-        self._holder: int | None = None  # the thread inside `snapshot`
         with database.reading() as connection:
             self._roster = Roster.read(connection, keyring, self.path)
             self.check_documents(connection, self._roster.state.documents)
@@ -80,11 +79,7 @@ class PeopleReading(DocumentReading):
         with self._lock:
             with self._database.reading() as connection:
                 self._refresh(connection)
-            before, self._holder = self._holder, threading.get_ident()
-            try:
-                yield self._roster
-            finally:
-                self._holder = before
+            yield self._roster
 
     def read(self, person_id: str) -> PersonRecord | None:
         """Return the person, or None when there is no such id.

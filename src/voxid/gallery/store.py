@@ -29,7 +29,7 @@ from voxid.audit.statements import SignedStatement, sign_statement
 from voxid.audit.written import tell_written
 from voxid.errors import InputError, StoreError
 from voxid.gallery.audit_log import AuditLog
-from voxid.gallery.audit_rows import AuditWriter, Waiting
+from voxid.gallery.audit_rows import AuditWriter, Waiting, is_held
 from voxid.gallery.audit_sharing import SharedWriting
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
@@ -73,6 +73,8 @@ class Store(PeopleReading):
     def __init__(self, database: Database, keyring: Keyring) -> None:
         super().__init__(database, keyring)
         self._sharing = SharedWriting(self._write_events)
+        # To write: whoever waits for it does not give up after some seconds, as who waits for the engine does.
+        self._turn = threading.RLock()
         self._beside: ErasureFile | None = None
         if isinstance(database.path, Path):
             beside = database.path.with_name(database.path.name + ERASURES_SUFFIX)
@@ -129,7 +131,7 @@ class Store(PeopleReading):
             StoreError: store_busy, store_full, store_readonly, store_damaged, erase_incomplete (then the rows
             are deleted, only their bytes are not yet overwritten).
         """
-        with self._lock:
+        with self._lock, self._turn:
             with self._database.writing() as connection:
                 self._refresh(connection)
                 change = Change(connection, self.keyring, self._roster, self._rows, self.path)
@@ -157,7 +159,7 @@ class Store(PeopleReading):
 
     def start_audit(self) -> None:
         """Write down every act from now on; nothing when it is so already. It is not taken back."""
-        with self._lock, self._database.writing() as connection:
+        with self._lock, self._turn, self._database.writing() as connection:
             self._refresh(connection)
             state = self._roster.state
             if not state.audited:
@@ -173,15 +175,13 @@ class Store(PeopleReading):
         Raises:
             StoreError: store_busy, store_full, store_readonly, audit_damaged; then nothing was written.
         """
-        if self._change is not None and self._change[0] == threading.get_ident():
+        open_change = self._change
+        if open_change is not None and open_change[0] == threading.get_ident():
             for event in events:
-                self._change[1].record(event)
+                open_change[1].record(event)
         elif self._roster.state.audited:
             given = list(events)
-            waiting = [Waiting.now(event) for event in given]
-            # Inside `snapshot` the lock is held: whoever writes for others would wait for this thread.
-            held = self._holder == threading.get_ident()
-            (self._write_events if held else self._sharing.record)(waiting)
+            self._sharing.record([Waiting.now(event) for event in given])
             tell_written(given)
 
     def sign(self, kind: str, body: Mapping[str, Any]) -> SignedStatement:
@@ -283,16 +283,14 @@ class Store(PeopleReading):
                 self._beside.add(new)
 
     def _audit_writer(self, connection: sa.Connection) -> AuditWriter:
-        roster = self._roster
-        return AuditWriter(
-            connection, self.keyring, self.path, lambda id_: id_ in roster.entries or id_ in roster.unknown
-        )
+        return AuditWriter(connection, self.keyring, self.path, lambda id_: is_held(connection, id_))
 
     @stage("write")
     def _write_events(self, waiting: Sequence[Waiting]) -> None:
-        with self._lock, self._database.writing() as connection:
-            self._refresh(connection)
-            self._audit_writer(connection).append(waiting, self._roster.state.generation)
+        # Without the store's lock: readers do not wait for the disk, and who writes may write for one that holds it.
+        with self._turn, self._database.writing() as connection:
+            generation = State.read(connection, self.keyring, self.path).generation
+            self._audit_writer(connection).append(waiting, generation)
 
     def _finish_what_was_begun(self) -> None:
         """Finish an erasure that was cut off; while others hold old rows the mark of it stays, and work goes on."""
