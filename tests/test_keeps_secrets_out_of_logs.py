@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -19,6 +20,8 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from served import clip, serving
 from voxid.audio import SAMPLE_RATE_HZ, load
@@ -108,6 +111,27 @@ def until_up(http: httpx.Client) -> None:
     raise AssertionError("the service did not come up")
 
 
+def until_done(http: httpx.Client, job: str, headers: dict[str, str]) -> None:
+    for _ in range(600):
+        if http.get(f"/v1/diarizations/{job}", headers=headers).json()["state"] in ("done", "failed"):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the job did not end")
+
+
+def talk(port: int, headers: dict[str, str]) -> None:
+    """A live call whose side is called after the canary; then a message that is none."""
+    start = {"type": "start", "sample_rate_hz": 16_000, "channel_names": [WORD]}
+    with connect(f"ws://127.0.0.1:{port}/v1/live?name={WORD}", additional_headers=headers) as call:
+        call.send(json.dumps(start))
+        call.send(recording(5)[44:64_044])
+        call.send(f"{NAME} says nothing in JSON")
+        call.send(json.dumps({"type": "end"}))
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            while True:
+                call.recv(timeout=10)
+
+
 def drive(http: httpx.Client, key: str, port: int) -> list[str]:
     """Use and misuse the service; return what else must not be found."""
     signed_in = {"Authorization": f"Bearer {key}"}
@@ -124,6 +148,14 @@ def drive(http: httpx.Client, key: str, port: int) -> list[str]:
     http.post(f"/v1/enrollments/{begun['id']}/complete", json={}, headers=signed_in)
     decided = http.post(f"/v1/people/{person}/verifications", content=recording(4), headers=audio).json()
     assert decided["outcome"] == "accept", decided
+    policy = http.get("/v1/policies", headers=signed_in).json()
+    http.put("/v1/policies", json={**policy, "identify_purpose": f"looking for {WORD}"}, headers=signed_in)
+    found = http.post("/v1/identifications", content=recording(5), headers=audio).json()
+    assert found["candidates"][0]["name"] == NAME, found
+    named = {**audio, "Content-Disposition": f'attachment; filename="{WORD}.wav"'}
+    job = http.post("/v1/diarizations", content=recording(5), headers=named).json()
+    until_done(http, job["id"], signed_in)
+    talk(port, signed_in)
     # Misuse: the canary in every place a request has.
     http.get("/v1/people", headers={"Authorization": f"Bearer {SECRET}"})
     http.get("/v1/people", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -172,7 +204,7 @@ def test_every_log_line_is_one_json_object(seen: Seen) -> None:
     assert all(line.startswith(("voxid serves", "This key may")) for line in others), others
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
     routes = {line["route"] for line in lines if line["logger"] == "voxid.request"}
-    assert {"/v1/people", "/v1/people/{person_id}/verifications", "unmatched"} <= routes
+    assert {"/v1/people", "/v1/people/{person_id}/verifications", "/v1/live", "unmatched"} <= routes
 
 
 def test_stages_are_spans_of_their_request(seen: Seen) -> None:

@@ -1,10 +1,11 @@
 """Log lines: one JSON object a line on stderr, and nothing in them that could be a name, a key, a score or audio.
 
-Three rules, in this order:
+Three rules:
 1. A request is logged by its route, never by its address, its headers or its body.
 2. Of an error only its class and where in the program it was raised are logged, never its message: messages quote what
    was sent. Our own messages are formatted from words of the program, ids and counts.
-3. Whatever still looks like a credential is struck out of every line (`redacted`), also of lines of other packages.
+3. Of lines of other packages only what they were formatted from is logged, and nothing of their debug level.
+Whatever still looks like a credential is struck out of every line (`redacted`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = ["JsonLines", "TextLines", "log_request", "redacted", "start_logging"]
 REDACTED: Final = "[redacted]"
 _MOST_CHARS: Final = 2_000
 _MOST_FRAMES: Final = 20
+_OWN: Final = "voxid"
 _FIELDS: Final = "voxid"  # of a record: what our own lines say beside the message
 
 # Keys and sessions of ours, tokens of identity providers, passwords in addresses, key material in hex or base64.
@@ -101,14 +103,18 @@ def start_logging(settings: OperationsSettings, stream: TextIO | None = None) ->
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines())
-    root = logging.getLogger()
-    before = root.level, list(root.handlers)
+    root, own = logging.getLogger(), logging.getLogger(_OWN)
+    before = root.level, own.level, list(root.handlers)
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    level = getattr(logging, settings.log_level.upper())
+    own.setLevel(level)
+    # What other packages say at debug level is not for a log: the server's own writes out every frame of a live call.
+    root.setLevel(max(level, logging.INFO))
 
     def end() -> None:
         root.setLevel(before[0])
-        root.handlers[:] = before[1]
+        own.setLevel(before[1])
+        root.handlers[:] = before[2]
 
     return end
 
@@ -134,7 +140,7 @@ def log_request(request: ServedRequest, _: Sequence[tuple[bytes, bytes]]) -> Ite
 
 def _message(record: logging.LogRecord) -> str:
     """Return the message; of other packages, whose arguments may be anything, only what they formatted it from."""
-    own = record.name == "voxid" or record.name.startswith("voxid.") or record.name.startswith("uvicorn")
+    own = record.name == _OWN or record.name.startswith(f"{_OWN}.")
     if not own:
         return str(record.msg) if not isinstance(record.msg, BaseException) else type(record.msg).__name__
     try:
