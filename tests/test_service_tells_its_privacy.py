@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,20 @@ def test_retention_first_looks_and_then_acts(house: Running, admin: Client) -> N
     assert [one["person_id"] for one in report["due"]] == [bo.person_id]
     assert len(report["receipts"]) == 1
     assert fresh.find_person("Bo") is None
+
+
+def test_published_periods_are_kept_once_a_day(tmp_path: Path) -> None:
+    """A tenant with a public policy is run over once a day, however many look; one without is left alone."""
+    with running(tmp_path) as house:
+        for tenant in ("silent", "public"):
+            house.client(tenant).enroll("Bo", clips("bruno", 1, 2), {"verify"}, "form", jurisdiction="US-IL")
+        house.client("public").change_privacy(controller="Example Ltd, Cork")
+        assert house.service.retention.run_due() == ["public"]
+        assert house.service.retention.run_due() == []
+        house.clock.pass_s(4 * 366 * 86_400)
+        assert house.service.retention.run_due() == ["public"]
+        assert house.client("public").find_person("Bo") is None
+        assert house.client("silent").find_person("Bo") is not None
 
 
 def test_what_ran_out_is_deleted(house: Running) -> None:

@@ -28,6 +28,7 @@ from voxid.service.metrics import Metrics
 from voxid.service.oidc import TokenReader
 from voxid.service.policy import TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
+from voxid.service.retaining import RetentionTimer
 from voxid.service.running import JobRunner
 from voxid.service.settings import ServiceSettings
 from voxid.zoo.shelf import find_bundle
@@ -211,6 +212,7 @@ class Service:
         self.attempts = Attempts(settings.limits, clock)
         self._quotas = Quotas()
         self.metrics = Metrics(self.tenants.bundle.id, settings.operations.evaluations)
+        self.retention = RetentionTimer(self.tenants.ids, lambda id_: self.tenants.get(id_).gallery, clock)
         self.jobs = JobRunner(_spool_of(settings), self.tenants, {DIARIZATION: diarization}, clock)
 
     def allow(self, tenant: Tenant, counter: str, per_min: int) -> None:
@@ -225,9 +227,11 @@ class Service:
         """Begin what runs beside requests; called once, before the first of them."""
         self.inference.start()
         self.jobs.start()
+        self.retention.start()
 
     def close(self) -> None:
         """End everything, at the latest when the process ends."""
+        self.retention.close()
         self.jobs.close()
         self.inference.close()
         self.tenants.close()
