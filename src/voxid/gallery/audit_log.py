@@ -107,9 +107,11 @@ class AuditLog:
             .group_by(rows.person)
         )
         with self._database.reading() as connection:
-            people = people_of(connection)
-            if person_id is not None:
-                people = {person: id_ for person, id_ in people.items() if id_ == person_id}
+            if person_id is None:
+                people = people_of(connection)
+            else:
+                key = person_key(connection, self._keyring, person_id, self._where)
+                people = {} if key is None else {key.person: person_id}
                 newest = newest.where(rows.person.in_(list(people)))
             found = list(connection.execute(newest).scalars())
             lines = entries_of(connection, self._keyring, found)
