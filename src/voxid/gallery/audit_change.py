@@ -10,8 +10,8 @@ from voxid.gallery.audit_rows import AuditWriter, Waiting
 
 __all__ = ["AuditChange"]
 
-# Documents that only say how far some work has come: what the work does is written down by who does it.
-_WORK: Final = frozenset({"job", "session", "enrollment", "live", "idempotency"})
+# Documents that only say how far some work has come, or what was decided: that is written down by who does it.
+_WORK: Final = frozenset({"job", "session", "enrollment", "live", "idempotency", "attempts", "decision"})
 
 
 class AuditChange:
