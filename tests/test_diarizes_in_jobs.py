@@ -17,6 +17,7 @@ import pytest
 import soundfile
 
 from served import Clock, Served, clip, serving, talk_of
+from voxid.audio import load
 from voxid.service import diarizing, jobs
 from voxid.service.jobs import Task, WorkDone
 from voxid.service.settings import Limits, ServiceSettings
@@ -137,6 +138,28 @@ def test_what_cannot_be_asked_is_refused_before_the_upload(served: Served) -> No
         "scope_missing",
         "Keeping voices without a name needs the scope 'unknown'; leave `basis` out.",
     )
+
+
+def test_a_call_of_one_speaker_a_channel_verifies_the_agent(served: Served) -> None:
+    """Channels have their names, the agent is verified on theirs, and the decision is kept."""
+    ada = served.enroll("Clara", "clara", 1, 2)
+    sides = [load(clip(voice, 3)).samples for voice in ("clara", "bruno")]
+    length = sum(map(len, sides)) + 8000
+    stereo = np.zeros((length, 2), np.float32)
+    stereo[: len(sides[0]), 0] = sides[0]
+    stereo[length - len(sides[1]) :, 1] = sides[1]
+    file = io.BytesIO()
+    soundfile.write(file, stereo, 16_000, format="FLAC", subtype="PCM_16")
+    asked = f"/diarizations?channels=agent,customer&agent_id={ada}"
+    job = served.ended(served.call("POST", asked, 202, content=file.getvalue()))
+    assert job["state"] == "done", job["error"]
+    assert job["summary"]["agent"]["outcome"] == "accept"
+    served.call("GET", f"/decisions/{job['summary']['agent']['decision_id']}")
+    shown = served.call("GET", f"/diarizations/{job['id']}/timeline")
+    assert [speaker["name"] for speaker in shown["speakers"]] == ["Clara", "customer"]
+    for query in ("channels=agent,customer&speakers=2", f"agent_id={ada}", "channels=a,a"):
+        assert served.refusal("POST", f"/diarizations?{query}", 422, content=TALK)[0] == "channels_invalid"
+    served.call("DELETE", f"/diarizations/{job['id']}", 204)
 
 
 def test_silence_fails_the_job_with_a_sentence(served: Served) -> None:

@@ -27,7 +27,7 @@ class ResultCalls(Transport):
             recording: of one or more people.
             name: short name of the recording; it is sent in a header and stands in no address.
             options: channel, speakers, min_speakers, max_speakers, name_people, profile, basis, remember_days,
-                watchlist, keep_days, as the API has them.
+                watchlist, keep_days, channels, agent_id, as the API has them.
         """
         headers = {}
         if name is not None:

@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from voxid.audio import load
+from voxid.audio import Waveform, load
 from voxid.audit.events import Event
-from voxid.decision import DEFAULT_PROFILE
+from voxid.decision import DEFAULT_PROFILE, Decision
 from voxid.diarize import DiarizeOptions, SpeakerCount, diarize, remember
 from voxid.diarize.pipeline import PACK_BEYOND_S
+from voxid.diarize.telephone import CallPlan, diarize_call
 from voxid.errors import InputError
 from voxid.gallery import Grounds
 from voxid.gallery.documents import Document
 from voxid.gallery.store import Store
 from voxid.recognize.gallery import Gallery
+from voxid.service.decisions import keep_decision
 from voxid.service.jobs import Task, WorkDone
 from voxid.service.reviewing import suggestion_reviews
 from voxid.service.timelines import KeptTimeline
@@ -30,6 +32,7 @@ DIARIZATION: Final = "diarization"
 TIMELINE: Final = "timeline"
 """The kind of the documents."""
 
+_MOST_CALL_BYTES: Final = 256 << 20
 _HEARD_SHARE: Final = 0.9  # of the work; remembering voices takes the rest
 
 
@@ -47,9 +50,12 @@ class Wanted:
         remember_days: how long they are kept.
         watchlist: id of a list whose people are looked for as well; None: of none.
         keep_days: how long the job and its timeline are kept, 1 to 365.
+        channels: each channel is one speaker: their names, e.g. "agent,customer"; None: voices are told apart.
+        agent_id: person who should be on the channel called agent, else on the first; verified there.
 
     Raises:
-        InputError: speaker_count_invalid, retention_invalid, basis_invalid. PolicyError: basis_missing.
+        InputError: speaker_count_invalid, retention_invalid, basis_invalid, channels_invalid. PolicyError:
+            basis_missing.
     """
 
     uri: str = "audio"
@@ -63,9 +69,24 @@ class Wanted:
     remember_days: int = 30
     watchlist: str | None = None
     keep_days: int = 30
+    channels: str | None = None
+    agent_id: str | None = None
 
     def __post_init__(self) -> None:
         SpeakerCount.checked(self.speakers, self.min_speakers, self.max_speakers)
+        counted = (self.channel, self.speakers, self.min_speakers, self.max_speakers, self.basis)
+        if self.channels is None and self.agent_id is not None:
+            raise InputError(
+                "channels_invalid", "An agent is verified on a channel; name the channels of the call."
+            )
+        if self.channels is not None:
+            CallPlan(tuple(self.channels.split(",")))
+            if any(one is not None for one in counted):
+                raise InputError(
+                    "channels_invalid",
+                    "Where each channel is one speaker, there is no channel to choose, no voices to count and none to "
+                    "keep; leave channel, speakers and basis out.",
+                )
         if not 1 <= self.keep_days <= 365:
             raise InputError(
                 "retention_invalid",
@@ -90,20 +111,7 @@ class Wanted:
 def diarization(task: Task) -> WorkDone:
     """Return the timeline of a recording, to be kept, and what of it needs review."""
     wanted = Wanted.from_dict(task.request)
-    gallery = task.gallery if wanted.name_people else None
-    with task.audio() as audio:
-        waveform = load(audio, channel=wanted.channel, pack_beyond_s=PACK_BEYOND_S)
-    task.report(0.0)
-    timeline = diarize(
-        waveform,
-        gallery=gallery,
-        bundle=task.gallery.bundle,
-        speakers=wanted.speakers,
-        min_speakers=wanted.min_speakers,
-        max_speakers=wanted.max_speakers,
-        options=DiarizeOptions(profile=wanted.profile),
-        progress=lambda share: task.report(_HEARD_SHARE * share),
-    )
+    timeline, waveform, agent = _heard(task, wanted) if wanted.channels is None else _call(task, wanted)
     grounds = wanted.grounds()
     kept_voices = 0
     if grounds is not None:
@@ -115,7 +123,60 @@ def diarization(task: Task) -> WorkDone:
     if wanted.watchlist is not None:
         hits = watch_timeline(task.gallery, wanted.watchlist, timeline, waveform, task.id)
         reviews += hit_reviews(hits, wanted.watchlist, now)
-    return _done(task, kept_timeline, wanted, reviews, kept_voices)
+    done = _done(task, kept_timeline, wanted, reviews, kept_voices)
+    if agent is None or wanted.agent_id is None:
+        return done
+    kept_as = keep_decision(task.gallery.stored()[0], agent, wanted.agent_id, now)
+    told = {"outcome": agent.outcome.value, "decision_id": kept_as}
+    return replace(done, summary={**done.summary, "agent": told})
+
+
+def _heard(task: Task, wanted: Wanted) -> tuple[Timeline, Waveform, Decision | None]:
+    """Return who speaks when in a recording whose voices are told apart."""
+    with task.audio() as audio:
+        waveform = load(audio, channel=wanted.channel, pack_beyond_s=PACK_BEYOND_S)
+    task.report(0.0)
+    timeline = diarize(
+        waveform,
+        gallery=task.gallery if wanted.name_people else None,
+        bundle=task.gallery.bundle,
+        speakers=wanted.speakers,
+        min_speakers=wanted.min_speakers,
+        max_speakers=wanted.max_speakers,
+        options=DiarizeOptions(profile=wanted.profile),
+        progress=lambda share: task.report(_HEARD_SHARE * share),
+    )
+    return timeline, waveform, None
+
+
+def _call(task: Task, wanted: Wanted) -> tuple[Timeline, Waveform, Decision | None]:
+    """Return who speaks when in a call of one speaker a channel, and whether the agent is who they should be.
+
+    Raises:
+        InputError: audio_too_large, person_missing, channels_missing, channels_invalid.
+    """
+    with task.audio() as audio:
+        content = audio.read(_MOST_CALL_BYTES + 1)  # decoded once for each channel, from memory
+    if len(content) > _MOST_CALL_BYTES:
+        raise InputError(
+            "audio_too_large",
+            f"A call by channels has at most {_MOST_CALL_BYTES:,} bytes; compress or split it.",
+        )
+    agent = None
+    if wanted.agent_id is not None:
+        person = task.gallery.stored()[0].read(wanted.agent_id)
+        if person is None:
+            raise InputError("person_missing", "The agent is not on record; nothing was heard.")
+        agent = person.name
+    call = diarize_call(
+        content,
+        CallPlan(tuple((wanted.channels or "").split(",")), agent),
+        gallery=task.gallery if wanted.name_people or agent is not None else None,
+        bundle=task.gallery.bundle,
+        options=DiarizeOptions(profile=wanted.profile),
+        progress=lambda share: task.report(_HEARD_SHARE * share),
+    )
+    return replace(call.timeline, uri=wanted.uri), call.waveform, call.agent
 
 
 def read_kept(store: Store, id_: str) -> tuple[Document, KeptTimeline]:

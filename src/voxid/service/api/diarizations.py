@@ -73,6 +73,19 @@ class DiarizationQuery(BaseModel):
         pattern=r"^[0-9a-f-]{36}$",
         description="Look for the people of this watchlist as well. Needs the scope watchlists",
     )
+    channels: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$",
+        description="A call of one speaker a channel: what they are called",
+        examples=["agent,customer"],
+    )
+    agent_id: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f-]{36}$",
+        description="Person to be verified on the channel called agent, else on the first. Needs the scope verify",
+    )
     keep_days: int = Field(30, ge=1, le=365, description="How long the job and its timeline are kept")
 
 
@@ -167,6 +180,10 @@ async def add_diarization(
     if query.basis is not None and "unknown" not in principal.scopes:
         raise PolicyError(
             "scope_missing", "Keeping voices without a name needs the scope 'unknown'; leave `basis` out."
+        )
+    if query.agent_id is not None and "verify" not in principal.scopes:
+        raise PolicyError(
+            "scope_missing", "Verifying an agent needs the scope 'verify'; leave `agent_id` out."
         )
     if query.watchlist is not None:
         if "watchlists" not in principal.scopes:
