@@ -79,7 +79,9 @@ def test_every_metric_and_label_of_a_query_exists(
     for name, labels in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", plain):
         if name not in OF_PROMETHEUS:
             assert set(re.findall(r"(\w+)\s*[=!]", labels)) <= exported[name], (where, name)
-    without = re.sub(r"\b\d+[smhdw]\b|\{[^}]*\}|\[[^]]*\]|\b(?:by|on|ignoring|group_left)\s*\([^)]*\)", "", plain)
+    without = re.sub(
+        r"\b\d+[smhdw]\b|\{[^}]*\}|\[[^]]*\]|\b(?:by|on|ignoring|group_left)\s*\([^)]*\)", "", plain
+    )
     names = {name for name in re.findall(r"[a-zA-Z_:][\w:]*", without) if name not in WORDS}
     assert names, where
     assert names <= exported.keys() | OF_PROMETHEUS | recorded, where
