@@ -199,7 +199,7 @@ ON_CALL: Final = (
             Panel(
                 "95th percentile by stage", "s", {"{{stage}}": quantile(0.95, "voxid_stage_seconds", "stage")}
             ),
-            Panel("Waiting for the networks", "short", {"{{instance}}": "voxid_inference_waiting"}),
+            Panel("Waiting", "short", {"networks": "voxid_inference_waiting", "jobs": "voxid_jobs_waiting"}),
             Panel("Live calls", "short", {"{{instance}}": "voxid_live_calls"}),
         ],
     ),

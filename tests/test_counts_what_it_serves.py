@@ -159,7 +159,7 @@ def test_wrong_settings_are_refused() -> None:
 def test_queues_and_live_calls_are_gauges(served: Served) -> None:
     """Nothing waits and nobody talks."""
     found = metrics_of(served)
-    assert found["voxid_inference_waiting"] == found["voxid_live_calls"] == 0
+    assert found["voxid_inference_waiting"] == found["voxid_live_calls"] == found["voxid_jobs_waiting"] == 0
 
 
 def test_what_did_nothing_is_not_missed_in_the_log(served: Served) -> None:

@@ -127,6 +127,7 @@ class Metrics:
             "Those of them that wrote at least one event into the audit log.",
         )
         self.live_calls = self._gauge("voxid_live_calls", "Live calls that are open now.")
+        self.jobs_waiting = self._gauge("voxid_jobs_waiting", "Jobs that wait for a worker now.")
         self.inference_waiting = self._gauge(
             "voxid_inference_waiting", "Inputs that wait for the networks now."
         )

@@ -58,6 +58,7 @@ class Operations:
         app.include_router(_router(self))
         app.state.operations = self
         self._metrics.inference_waiting.set_function(lambda: self._service.inference.waiting)
+        self._metrics.jobs_waiting.set_function(lambda: self._service.jobs.waiting)
         self._metrics.live_calls.set_function(lambda: len(app.state.live))
 
     def start(self) -> None:

@@ -111,6 +111,11 @@ class JobRunner:
         self._threads: list[threading.Thread] = []
 
     @property
+    def waiting(self) -> int:
+        """How many jobs wait here for a worker now."""
+        return self._waiting.qsize()
+
+    @property
     def spool(self) -> Spool:
         """Where audio waits.
 
