@@ -84,7 +84,7 @@ def test_the_wrong_hash(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html>Sign in</html>", "a web page or text, not a model"),
         (b'\n {"error": "not found"}', "a web page or text, not a model"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a pointer of Git LFS"),
-        (gzip.compress(b"model"), "a compressed archive"),
+        (gzip.compress(b"model", mtime=0), "a compressed archive"),
         (b"\x40\x00\x00\x00\x00\x00\x00\x00{}" + b" " * 62, "in safetensors"),
     ],
 )
