@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "voxid"
 # A room imports only rooms to its left.
 ORDER = (
     "errors stages recipes segments timeline containers decoding packed audio features spectrogram frontend silero "
-    "speech score plda calibration decision backend bundle embedding spoof zoo picture audit gallery recognize diarize "
+    "speech score plda calibration spoof decision backend bundle embedding zoo picture audit gallery recognize diarize "
     "privacy simulate evaluate train service client cli"
 ).split()
 
