@@ -178,6 +178,9 @@ class Policy:
     identify_purpose: str | None
     verify_profile: str
     identify_profile: str
+    verify_spoof: str
+    identify_spoof: str
+    live_spoof: str
     jurisdiction: str | None
     version: int
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from voxid.audit.events import Event
 from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE
@@ -12,7 +12,10 @@ from voxid.errors import InputError
 from voxid.gallery.documents import Document
 from voxid.gallery.store import Store
 
-__all__ = ["TenantPolicy", "read_policy", "write_policy"]
+__all__ = ["SpoofCheck", "TenantPolicy", "read_policy", "write_policy"]
+
+SpoofCheck = Literal["off", "check", "strict"]
+"""Whether a voice is asked to be live and human: not at all; where it is measured; always, and when in doubt not."""
 
 _KIND: Final = "policy"
 _ID: Final = "tenant"
@@ -26,6 +29,10 @@ class TenantPolicy:
     Args:
         identify_purpose: why strangers are looked for among the enrolled; identify is off until it is stated.
         verify_profile, identify_profile: threshold profiles, named after their false-accept rates.
+        verify_spoof: off; check: a voice taken for a spoof is never accepted, a suspicious one goes to a person, and
+            where the detector cannot tell the speaker decides; strict: then a person decides as well.
+        identify_spoof: off; check: the verdict stands beside the candidates; strict: only a genuine voice is named.
+        live_spoof: off; check: the verdict on each speaker is told while the call goes on.
         version: of the document, 0 before the first change; a change names the version it was made from.
 
     Raises:
@@ -35,6 +42,9 @@ class TenantPolicy:
     identify_purpose: str | None = None
     verify_profile: str = DEFAULT_PROFILE
     identify_profile: str = IDENTIFY_PROFILE
+    verify_spoof: SpoofCheck = "check"
+    identify_spoof: SpoofCheck = "off"
+    live_spoof: Literal["off", "check"] = "check"
     version: int = 0
 
     def __post_init__(self) -> None:

@@ -1,9 +1,9 @@
-"""The tenant's policy: the purpose of identification, threshold profiles, jurisdiction."""
+"""The tenant's policy: the purpose of identification, threshold profiles, spoof checks, jurisdiction."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from voxid.privacy.settings import read_settings, write_settings
 from voxid.service.api.shapes import In
 from voxid.service.identity import service_of, tenant_for
-from voxid.service.policy import TenantPolicy, write_policy
+from voxid.service.policy import SpoofCheck, TenantPolicy, write_policy
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
 
@@ -35,6 +35,13 @@ class PolicyIn(In):
     )
     verify_profile: str = Field("far_1pct", max_length=60)
     identify_profile: str = Field("far_0.1pct", max_length=60)
+    verify_spoof: SpoofCheck = Field(
+        "check", description="check: no spoof is accepted; strict: nor what the detector cannot tell"
+    )
+    identify_spoof: SpoofCheck = Field(
+        "off", description="check: the verdict is told; strict: only a genuine voice is named"
+    )
+    live_spoof: Literal["off", "check"] = Field("check", description="check: verdicts are told during calls")
     jurisdiction: str | None = Field(None, min_length=2, max_length=20, examples=["US-IL"])
     version: int = Field(ge=0, examples=[0], description="Of the policy this one was made from")
 
@@ -45,6 +52,9 @@ class PolicyOut(BaseModel):
     identify_purpose: str | None
     verify_profile: str
     identify_profile: str
+    verify_spoof: SpoofCheck
+    identify_spoof: SpoofCheck
+    live_spoof: Literal["off", "check"]
     jurisdiction: str | None
     version: int
 
