@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -15,6 +14,7 @@ from voxid.bundle import Bundle
 from voxid.errors import CompatibilityError, InputError, VoxidError
 from voxid.features import frame_count
 from voxid.frontend import FrontEnd
+from voxid.graph import GraphRuns
 from voxid.speech import speech_mask
 from voxid.timeline import Segment
 
@@ -29,16 +29,6 @@ MARGIN_FRAMES = 15
 _PIECE_FRAMES = 3_000
 # Frames on either side of a stretch that goes through a graph alone: what its convolutions and neighbourhoods see.
 _CONTEXT_FRAMES = 200
-
-
-class GraphRuns(Protocol):
-    """What runs a graph: an ONNX session, or something that stands in front of one."""
-
-    def run(self, wanted: Sequence[str] | None, inputs: dict[str, NDArray[np.float32]]) -> list[Any]:
-        """Return the outputs named, or all."""
-
-    def get_inputs(self) -> Sequence[Any]:
-        """Return what the graph takes."""
 
 
 class Embedder:

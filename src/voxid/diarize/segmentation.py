@@ -18,10 +18,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voxid.diarize.graph import open_model
-from voxid.embedding import GraphRuns
 from voxid.errors import InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
+from voxid.graph import GraphRuns, open_model
 
 DEFAULT_SEGMENTER: Final = "segmenter-small"
 STEP_FRAMES: Final = 2

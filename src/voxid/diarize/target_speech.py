@@ -24,10 +24,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from voxid.bundle import GRAPH_FILE, Bundle
-from voxid.diarize.graph import open_model
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError, InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
+from voxid.graph import open_model
 from voxid.score import center
 
 DEFAULT_DETECTOR: Final = "tsvad-small"

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.bundle import Bundle
 from voxid.diarize.segmentation import Segmenter, default_segmenter
-from voxid.embedding import Embedder, GraphRuns, drop_embedder, put_embedder
+from voxid.embedding import Embedder, drop_embedder, put_embedder
+from voxid.graph import GraphRuns
 from voxid.segments import Segment
 from voxid.service.problems import TooOftenError
 

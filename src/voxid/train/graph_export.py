@@ -16,8 +16,8 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from voxid.diarize.graph import CARD_FILE, GRAPH_FILE
 from voxid.errors import CompatibilityError
+from voxid.graph import CARD_FILE, GRAPH_FILE
 from voxid.train.half_weights import halve_weights
 
 PARITY_TOLERANCE: Final = 1e-4
