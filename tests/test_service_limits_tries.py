@@ -16,10 +16,10 @@ from synthetic_people import new_store, person
 from voices import voice
 from voxid.gallery.store import Store
 from voxid.service.attempts import Attempts, unlock
-from voxid.service.fingerprint import NEARLY_SAME, alike, decode, encode, fingerprint
 from voxid.service.limits import Quotas
 from voxid.service.problems import TooOftenError
 from voxid.service.settings import Limits
+from voxid.spoof.fingerprint import NEARLY_SAME, alike, decode, encode, fingerprint
 
 NOBODY: frozenset[str] = frozenset()
 

@@ -1,16 +1,21 @@
 """Tries at being somebody: too many that fail lock the person for a time, and a recording counts once.
 
 Each person has one document of the tries made at them, sealed under the person's own key and gone with the person: when
-tries failed, until when the person is locked, and hash and fingerprint of what was played. So that tries sent at the
-same moment cannot pass the limit together, no more of them run at once than may still fail; the others wait.
+tries failed, until when the person is locked, and hash and fingerprint of what was played.
+
+Everything a try leaves behind is one transaction: its entries in the audit log, the count of tries, and whatever its
+caller keeps of it. That transaction looks once more: where the person was locked meanwhile, the recording was heard by
+another try, or the minute is used up, nothing of what was found is told. So the limits hold for all processes at the
+gallery together, however many tries are sent at the same moment. Within one process no more tries run at once than may
+still fail, the others wait: that only saves the work.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,12 +23,14 @@ from voxid.audio import Waveform
 from voxid.audit.events import Event
 from voxid.decision import Outcome
 from voxid.errors import PolicyError
+from voxid.gallery.audit_rows import Waiting
 from voxid.gallery.change import Change
 from voxid.gallery.documents import Document
 from voxid.gallery.store import Store
-from voxid.service.fingerprint import NEARLY_SAME, alike, decode, encode, fingerprint
+from voxid.service.limits import WINDOW_S, too_many
 from voxid.service.problems import TooOftenError
 from voxid.service.settings import Limits
+from voxid.spoof.fingerprint import NEARLY_SAME, alike, decode, encode, fingerprint
 
 __all__ = ["Attempt", "Attempts", "remember_played", "unlock"]
 
@@ -80,12 +87,19 @@ class Tries:
 
 
 class Attempt:
-    """One try; what was heard is noted while it runs."""
+    """One try; what was heard is noted while it runs.
+
+    Attributes:
+        played: the recording, as it is remembered.
+        failed, accepted: what came of it, where something did.
+        also: what is kept of it in the same transaction; not called where nothing of the try is told.
+    """
 
     def __init__(self, tries: Tries, enrolled: frozenset[str], limits: Limits) -> None:
         self.played: dict[str, str] | None = None
         self.failed = False
         self.accepted = False
+        self.also: Callable[[Change], None] | None = None
         self._tries = tries
         self._enrolled = enrolled
         self._limits = limits
@@ -114,6 +128,21 @@ class Attempt:
             raise self._replayed("This recording is nearly one that was heard before")
         self.played = {"sha256": sha256, "fingerprint": encode(bits), "at": now.isoformat()}
 
+    def refusal_by(self, tries: Tries, now: datetime) -> PolicyError | None:
+        """Return why nothing of this try may be told, as the tries stand at its end; None: it may."""
+        if tries.locked_until is not None:
+            return _locked((tries.locked_until - now).total_seconds())
+        if self.played is None:
+            return None
+        before = [one["sha256"] for one in self._tries.played]
+        meanwhile = [one for one in tries.played if one["sha256"] not in before]
+        if any(one["sha256"] == self.played["sha256"] for one in meanwhile):
+            return self._replayed("This very recording was heard before")
+        bits = decode(self.played["fingerprint"])
+        if any(alike(bits, decode(one["fingerprint"])) < NEARLY_SAME for one in meanwhile):
+            return self._replayed("This recording is nearly one that was heard before")
+        return None
+
     def _replayed(self, what: str) -> PolicyError:
         self.failed = True
         return PolicyError("audio_replayed", f"{what}, so nothing was decided; speak anew and send that.")
@@ -133,24 +162,30 @@ class Attempts:
     def trying(
         self, tenant: str, store: Store, person_id: str, enrolled: frozenset[str]
     ) -> Iterator[Attempt]:
-        """Hand out a try at a person; what came of it is on record when the block ends.
+        """Hand out a try at a person; what came of it is on record, in one transaction, when the block ends.
 
         Args:
             enrolled: hashes of the recordings the person was enrolled with.
 
         Raises:
-            TooOftenError: person_locked; rate_limited when too many wait.
+            TooOftenError: person_locked; rate_limited when too many wait, or came in this minute. At the end of the
+                block also PolicyError audio_replayed: another try at the same moment was first.
         """
         place = tenant, person_id
+        self._refuse_above_rate(store, person_id)
         self._take_turn(place, store)
         try:
-            tries = self._unlocked(store, person_id)
-            attempt = Attempt(tries, enrolled, self._limits)
-            try:
-                yield attempt
-            finally:
-                if attempt.failed or attempt.accepted or attempt.played is not None:
-                    self._write(store, person_id, attempt)
+            attempt = Attempt(self._unlocked(store, person_id), enrolled, self._limits)
+            with store.gathering() as entries:
+                try:
+                    yield attempt
+                except Exception:
+                    attempt.also = None
+                    self._write(store, person_id, attempt, entries)
+                    raise
+            refusal = self._write(store, person_id, attempt, entries)
+            if refusal is not None:
+                raise refusal
         finally:
             with self._turns:
                 self._running[place] -= 1
@@ -189,30 +224,77 @@ class Attempts:
         now = self._clock()
         tries = Tries.of(store.document(_KIND, person_id), self._limits, now)
         if tries.locked_until is not None:
-            wait_s = (tries.locked_until - now).total_seconds()
-            raise TooOftenError(
-                "person_locked",
-                f"Too many tries at this person failed; wait {max(1, round(wait_s))} s, or let an operator unlock.",
-                wait_s,
-            )
+            raise _locked((tries.locked_until - now).total_seconds())
         return tries
 
-    def _write(self, store: Store, person_id: str, attempt: Attempt) -> None:
+    def _refuse_above_rate(self, store: Store, person_id: str) -> None:
+        """Refuse before any work, and without writing, what would be refused when it is written down."""
+        per_min, now = self._limits.person_per_min, self._clock()
+        if per_min:
+            found = store.counted(_counter(person_id), WINDOW_S, per_min, now)
+            if found.count >= per_min:
+                raise too_many(per_min, (found.resets_at - now).total_seconds())
+
+    def _write(
+        self, store: Store, person_id: str, attempt: Attempt, entries: Sequence[Waiting]
+    ) -> PolicyError | None:
+        """Write down what the try was, and return why nothing of it may be told; None: it may."""
         now, limits = self._clock(), self._limits
         with store.changing() as change:
             if not change.holds(person_id):
-                return
+                change.take_down(entries)
+                return None
             tries = Tries.of(change.document(_KIND, person_id), limits, now)
-            failed = () if attempt.accepted else tries.failed_at
-            failed = (*failed, now) if attempt.failed else failed
-            locked = bool(limits.lockout_failures) and len(failed) >= limits.lockout_failures
-            until = now + timedelta(seconds=limits.lockout_s) if locked else None
-            played = tries.played if attempt.played is None else (*tries.played, attempt.played)
-            change.put_document(
-                Tries(() if locked else failed, until, played, tries.version).document(person_id, limits, now)
-            )
-            if until is not None:
-                change.record(Event("person.locked", "done", person_id, {"until": until.isoformat()}))
+            refusal = self._over_rate(change, person_id, now) or attempt.refusal_by(tries, now)
+            if refusal is not None:
+                entries = [_refused(entry, refusal.code) for entry in entries]
+            change.take_down(entries)
+            if refusal is None and attempt.also is not None:
+                attempt.also(change)
+            if attempt.failed or attempt.accepted or attempt.played is not None:
+                self._note(change, person_id, tries, attempt, accepted=attempt.accepted and refusal is None)
+            return refusal
+
+    def _over_rate(self, change: Change, person_id: str, now: datetime) -> PolicyError | None:
+        per_min = self._limits.person_per_min
+        if per_min:
+            counted = change.count(_counter(person_id), WINDOW_S, per_min, now)
+            if counted.exceeded:
+                return too_many(per_min, (counted.resets_at - now).total_seconds())
+        return None
+
+    def _note(
+        self, change: Change, person_id: str, tries: Tries, attempt: Attempt, *, accepted: bool
+    ) -> None:
+        """Write the tries at a person, this one included; a lock that holds by now is not lengthened by it."""
+        now, limits = self._clock(), self._limits
+        failed = () if accepted else tries.failed_at
+        failed = (*failed, now) if attempt.failed and tries.locked_until is None else failed
+        locked = bool(limits.lockout_failures) and len(failed) >= limits.lockout_failures
+        until = now + timedelta(seconds=limits.lockout_s) if locked else tries.locked_until
+        played = tries.played if attempt.played is None else (*tries.played, attempt.played)
+        after = Tries(() if locked else failed, until, played, tries.version)
+        change.put_document(after.document(person_id, limits, now))
+        if locked and until is not None:
+            change.record(Event("person.locked", "done", person_id, {"until": until.isoformat()}))
+
+
+def _locked(wait_s: float) -> TooOftenError:
+    return TooOftenError(
+        "person_locked",
+        f"Too many tries at this person failed; wait {max(1, round(wait_s))} s, or let an operator unlock.",
+        wait_s,
+    )
+
+
+def _refused(entry: Waiting, code: str) -> Waiting:
+    """Return the entry of an act whose result is not told: nothing of the result is in it."""
+    event = entry.event
+    return entry._replace(event=replace(event, outcome=f"refused:{code}", personal=None))
+
+
+def _counter(person_id: str) -> str:
+    return f"tries:{person_id}"
 
 
 def remember_played(

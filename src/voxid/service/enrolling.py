@@ -35,7 +35,7 @@ class Recording:
     Args:
         id: within the service.
         heard: what it offers.
-        fingerprint: as `voxid.service.fingerprint.encode` writes it.
+        fingerprint: as `voxid.spoof.fingerprint.encode` writes it.
         received_at: when.
     """
 

@@ -17,13 +17,13 @@ from voxid.service.api.people import person_by_id
 from voxid.service.api.shapes import After, In, Limit
 from voxid.service.attempts import remember_played
 from voxid.service.enrolling import EnrollmentSession, Recording
-from voxid.service.fingerprint import encode, fingerprint
 from voxid.service.hearing import hearing_for
 from voxid.service.idempotency import Once
 from voxid.service.identity import service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Service, Tenant
 from voxid.service.uploads import AUDIO_BODY, Audio
+from voxid.spoof.fingerprint import encode, fingerprint
 
 __all__ = ["router"]
 
