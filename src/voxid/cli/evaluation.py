@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from voxid.cli import diarization, options, verification
+from voxid.cli import diarization, options, spoof_evaluation, verification
 from voxid.cli.lists import Cache, Enrol, Plots, Report, Root, Trials, finish
 from voxid.cli.output import command, note, print_json, progress, results
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 
 app.command("verification")(verification.verification)
 app.command("diarization")(diarization.diarization)
+app.command("spoof")(spoof_evaluation.spoof)
 
 
 @command

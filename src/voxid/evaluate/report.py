@@ -24,6 +24,7 @@ from voxid.evaluate.verification_report import METRICS, VerificationReport
 
 if TYPE_CHECKING:
     from voxid.evaluate.diarization_study import DiarizationStudy
+    from voxid.evaluate.spoof_report import SpoofReport
 
 Report = VerificationReport | IdentificationReport | DiarizationReport
 
@@ -38,7 +39,7 @@ _METRIC_TITLES = {
 _IN_PERCENT = {"eer", "auc"}
 
 
-def write_json(reports: Sequence[Report | Study | DiarizationStudy], path: str | Path) -> None:
+def write_json(reports: Sequence[Report | Study | DiarizationStudy | SpoofReport], path: str | Path) -> None:
     """Write one report or study as its JSON object, several as a list.
 
     Raises:
