@@ -63,6 +63,18 @@ def test_roles_see_their_own_pages(served: Served, browser: TestClient) -> None:
     assert "This page is not open to you" in refused.text
 
 
+def test_watchlists_and_the_ledger_are_an_administrators(served: Served, browser: TestClient) -> None:
+    """An operator, who may do neither, has neither page; nor the section on a person's own page."""
+    person_id = served.enroll("Ada", "ada", 1)
+    pages = ("/console/watchlists", "/console/disclosures")
+    sign_in(served, browser, "operator")
+    assert [browser.get(path).status_code for path in pages] == [403, 403]
+    assert 'aria-labelledby="disclosures-head" hidden' in browser.get(f"/console/people/{person_id}").text
+    sign_in(served, browser, "admin")
+    assert [browser.get(path).status_code for path in pages] == [200, 200]
+    assert 'aria-labelledby="disclosures-head">' in browser.get(f"/console/people/{person_id}").text
+
+
 def test_pages_go_out_under_a_strict_policy(served: Served, browser: TestClient) -> None:
     """No inline script or style, nothing from elsewhere, no frame, nothing kept; the nonce is new each time."""
     sign_in(served, browser, "admin")

@@ -181,6 +181,84 @@ def test_a_call_goes_on_after_its_connection_broke(console: Console) -> None:
         assert whole_s == pytest.approx(5.0, abs=0.05)
 
 
+def test_a_list_is_made_and_a_recording_gone_through(console: Console) -> None:
+    """Who does not consent is not put on it; a hit leads to the reviews, which are told who."""
+    gallery = tenant_of(console).gallery
+    gallery.renew_consent("Dev", Consent({"verify", "watchlist"}, evidence="synthetic voice"))
+    with console.opened() as page:
+        page.click("nav >> text=Watchlists")
+        page.wait_for_selector("text=No watchlist")
+        page.fill("#title", "Call back")
+        page.fill("#purpose", "Calling back, on their own wish (form 9)")
+        page.click("#make")
+        for name in ("Clara", "dev"):
+            page.click("button:has-text('Put somebody on it')")
+            page.fill("#person-name", name)
+            page.fill("#reason", "asked for a call back")
+            page.click("dialog button[type=submit]")
+            page.wait_for_selector("#alerts >> text=no consent" if name == "Clara" else "td >> text=Dev")
+        page.expected("403")
+        page.set_input_files("#list input[type=file]", str(clip("dev", 4)))
+        page.wait_for_selector("text=1 hit among 1 person")
+        page.click("text=to the reviews")
+        page.wait_for_selector("h2:has-text('Hit of a watchlist')")
+        page.click("button:has-text('It is not Dev')")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("text=Nothing is waiting")
+        page.click("nav >> text=Recordings")
+        page.wait_for_selector("#watchlist option >> text=Call back", state="attached")
+        page.click("nav >> text=Watchlists")
+        page.click("[aria-label='Take Dev off']")
+        page.wait_for_selector("text=Nobody is on it")
+        page.click("[aria-label='Delete Call back']")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("text=No watchlist")
+
+
+def test_what_was_given_is_written_into_the_ledger(console: Console) -> None:
+    """On the page of everybody and on a person's own; each shows what the other wrote."""
+    with console.opened() as page:
+        page.click("nav >> text=Disclosures")
+        page.wait_for_selector("text=Nothing was given to anybody")
+        page.click("#write")
+        page.fill("#person-name", "clara")
+        page.fill("#recipient", "Police of Cork")
+        page.fill("#what", "timeline of 3 May")
+        page.fill("#basis", "warrant 4711")
+        page.click("dialog button[type=submit]")
+        page.click("#list a:has-text('Clara')")
+        page.wait_for_selector("#disclosures >> text=warrant 4711")
+        page.click("#disclose")
+        page.fill("#recipient", "City Court")
+        page.fill("#what", "voiceprints")
+        page.fill("#basis", "order 12/26")
+        page.click("dialog button[type=submit]")
+        page.wait_for_selector("#disclosures >> text=City Court")
+
+
+def test_two_records_are_joined_after_a_look_and_a_warning(console: Console) -> None:
+    """What would be left is shown first; it takes typing the name of the one that goes."""
+    gallery = tenant_of(console).gallery
+    clips: list[Any] = [clip("bruno", 3), clip("bruno", 5)]
+    consent = Consent({"verify", "watchlist"}, evidence="synthetic voice")
+    gallery.enroll("B. Rossi", clips, consent, allow_duplicate=True)
+    with console.opened() as page:
+        page.goto(f"/console/people/{gallery.get('Bruno').id}")
+        page.click("button:has-text('Same person as')")
+        page.fill("#person-name", "B. Rossi")
+        page.press("#person-name", "Enter")
+        page.wait_for_selector("dialog >> text=This cannot be undone")
+        page.wait_for_selector("#left >> text=Sound alike")
+        assert "Identify among all, Name in recordings, Watchlist" in page.inner_text("#left")
+        assert gallery.get("B. Rossi").voiceprints
+        assert page.is_disabled("dialog button[type=submit]")
+        page.fill("#typed", "B. Rossi")
+        page.press("#typed", "Enter")
+        page.wait_for_selector("#notes >> text=is part of Bruno now")
+        page.wait_for_selector("#history >> text=Merged")
+    assert len(gallery.get("Bruno").voiceprints) == 4
+
+
 def test_figures_of_the_gallery_and_the_service_are_shown(console: Console) -> None:
     """Distributions once there are enough people; rates, stages and readiness as Prometheus reads them."""
     with console.opened() as page:

@@ -135,6 +135,29 @@ def test_a_known_voice_is_not_enrolled_twice(admin: Client, ada: str) -> None:
     admin.delete_person(other.id)
 
 
+def test_joining_two_records_is_shown_before_it_is_done(admin: Client, ada: str) -> None:
+    """Who would be left, whether they sound alike, which purposes would end; only joining changes anything."""
+    other = admin.add_person("A. Lovelace", {"verify", "watchlist"}, "form 3").id
+    begun = admin.begin_enrollment(other).id
+    for recording in clips("ada", 5, 3):
+        admin.send_recording(begun, recording)
+    admin.complete_enrollment(begun, allow_duplicate=True)
+    before = [admin.person(ada), admin.person(other)]
+    preview = admin.preview_merge(ada, other)
+    assert preview.alike
+    assert preview.lost_purposes == ("identify", "watchlist")
+    assert len(preview.person.voiceprints) == 4
+    assert [admin.person(ada), admin.person(other)] == before
+    stranger = admin.enroll("Stranger", clips("stranger", 1), {"verify"}, "form 4").person_id
+    assert admin.preview_merge(stranger, other).alike is False
+    nobody = admin.add_person("Nobody yet", {"verify"}, "form 5").id
+    assert admin.preview_merge(nobody, other).alike is None
+    with pytest.raises(CompatibilityError, match="cannot be merged with itself"):
+        admin.preview_merge(ada, ada)
+    for one in (stranger, nobody, other):
+        admin.delete_person(one)
+
+
 def test_without_consent_nothing_is_opened(admin: Client) -> None:
     """A withdrawal destroys the voiceprints at once; enrolling and verifying are refused before audio is read."""
     bruno = admin.enroll("Bruno", clips("bruno", 1, 2), {"verify"}, "signed form 21")

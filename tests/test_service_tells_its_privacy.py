@@ -58,7 +58,15 @@ def test_what_was_given_goes_into_the_ledger_and_with_the_person(admin: Client) 
     admin.call("POST", f"/people/{ada.id}/disclosures", json=entry)
     ledger = admin.call("GET", f"/people/{ada.id}/disclosures")["disclosures"]
     assert [{**entry, "at": ledger[0]["at"]}] == ledger
+    bo = admin.add_person("Bruno", {"verify"}, "form 2")
+    admin.call("POST", f"/people/{bo.id}/disclosures", json=entry)
+    first = admin.call("GET", "/disclosures", query={"limit": 1})
+    rest = admin.call("GET", "/disclosures", query={"after": first["next"]})
+    assert first["disclosures"] == [{**ledger[0], "person_id": ada.id, "person": "Ada"}]
+    assert ([one["person"] for one in rest["disclosures"]], rest["next"]) == (["Bruno"], None)
+    admin.delete_person(bo.id)
     admin.delete_person(ada.id)
+    assert admin.call("GET", "/disclosures") == {"disclosures": [], "next": None}
     with pytest.raises(InputError, match="There is no person of this id"):
         admin.call("GET", f"/people/{ada.id}/disclosures")
 

@@ -16,6 +16,7 @@ __all__ = [
     "EnrollmentProgress",
     "Identification",
     "Key",
+    "MergePreview",
     "Model",
     "Page",
     "Person",
@@ -59,6 +60,16 @@ class Person:
     net_speech_s: float
     voiceprints: tuple[Voiceprint, ...]
     consents: tuple[ConsentRecord, ...]
+
+
+@dataclass(frozen=True)
+class MergePreview:
+    """Who would be left of two records; `alike` is None where one of them has no voiceprint."""
+
+    person: Person
+    llr: float | None
+    alike: bool | None
+    lost_purposes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

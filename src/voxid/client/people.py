@@ -11,6 +11,7 @@ from voxid.client.answers import (
     Enrolled,
     EnrollmentProgress,
     Identification,
+    MergePreview,
     Page,
     Person,
     read,
@@ -67,6 +68,11 @@ class PeopleCalls(Transport):
         """Return the person with the voiceprints of another record of them, which is gone."""
         body = {"other_id": other_id, "allow_inconsistent": allow_inconsistent}
         return read(Person, self.call("POST", f"/people/{person_id}/merge", json=body))
+
+    def preview_merge(self, person_id: str, other_id: str) -> MergePreview:
+        """Return what `merge_people` would leave; nothing is changed."""
+        body = {"other_id": other_id}
+        return read(MergePreview, self.call("POST", f"/people/{person_id}/merge/preview", json=body))
 
     def delete_person(self, person_id: str) -> None:
         """Delete a person."""

@@ -13,7 +13,7 @@ from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
 from voxid.recognize.amending import id_of
 
-__all__ = ["Disclosure", "disclose", "disclosures_of", "recipients"]
+__all__ = ["Disclosure", "disclose", "disclosures_of", "ledger_page", "recipients"]
 
 _KIND: Final = "disclosure"
 _PAGE: Final = 1000
@@ -79,6 +79,15 @@ def disclosures_of(store: Store, person_id: str | None = None) -> list[Disclosur
         found += [Disclosure.from_dict(document.body) for document in page]
         after = page[-1].id
     return found
+
+
+def ledger_page(
+    store: Store, after: str | None, limit: int
+) -> tuple[list[tuple[str, Disclosure]], str | None]:
+    """Return some of everybody's ledger in order of time, each with the person's id, and what comes after it."""
+    found = store.documents(_KIND, after_id=after, limit=limit + 1)
+    page = [(one.person_id or "", Disclosure.from_dict(one.body)) for one in found[:limit]]
+    return page, found[limit - 1].id if len(found) > limit else None
 
 
 def recipients(disclosures: list[Disclosure]) -> list[str]:

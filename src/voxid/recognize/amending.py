@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from voxid.bundle import Bundle
 from voxid.errors import InputError, PolicyError
 from voxid.gallery.consent import PURPOSES, Consent
-from voxid.gallery.records import PersonRecord
+from voxid.gallery.records import Person, PersonRecord
 from voxid.recognize.enrollment import (
     MIN_CONSISTENCY_LLR,
     check_bundle,
@@ -19,7 +19,7 @@ from voxid.recognize.enrollment import (
     with_consent,
 )
 
-__all__ = ["id_of", "merged", "missing", "withdrawn"]
+__all__ = ["MergePreview", "alike_llr", "id_of", "merged", "missing", "withdrawn"]
 
 
 class Finder(Protocol):
@@ -48,6 +48,42 @@ def missing(name: str) -> InputError:
     )
 
 
+@dataclass(frozen=True)
+class MergePreview:
+    """What joining two records of a person would leave.
+
+    Args:
+        person: who would be left, with the voiceprints of both and what both consented to.
+        llr: of the one's voice against the other's, natural-log likelihood ratio, higher is more alike; None where one
+            of them has no voiceprint.
+        lost_purposes: what only one of them consented to, sorted: it would not be allowed any more.
+    """
+
+    person: Person
+    llr: float | None
+    lost_purposes: tuple[str, ...]
+
+    @property
+    def alike(self) -> bool | None:
+        """Whether they sound like one person; None where it cannot be told. What does not is merged only on demand."""
+        return None if self.llr is None else self.llr >= MIN_CONSISTENCY_LLR
+
+    @classmethod
+    def of(cls, kept: PersonRecord, gone: PersonRecord, bundle: Bundle, now: datetime) -> MergePreview:
+        """Return the preview. Raises: as `merged` does, but for merge_different_voices."""
+        left = merged(kept, gone, bundle, now, allow_inconsistent=True).public()
+        first, second = (frozenset() if one.consent is None else one.consent.purposes for one in (kept, gone))
+        return cls(left, alike_llr(kept, gone, bundle), tuple(sorted(first ^ second)))
+
+
+def alike_llr(kept: PersonRecord, gone: PersonRecord, bundle: Bundle) -> float | None:
+    """Return how much two people sound alike, natural-log likelihood ratio; None where one has no voiceprint."""
+    if not kept.voiceprints or not gone.voiceprints:
+        return None
+    compared = scores_against([kept], side_of(gone, bundle), bundle)[0]
+    return None if compared is None else compared[1]
+
+
 def merged(
     kept: PersonRecord, gone: PersonRecord, bundle: Bundle, now: datetime, *, allow_inconsistent: bool
 ) -> PersonRecord:
@@ -61,14 +97,13 @@ def merged(
         raise InputError("merge_same_person", f"{kept.name!r} cannot be merged with itself; name two people.")
     check_bundle(kept, bundle)
     check_bundle(gone, bundle)
-    if kept.voiceprints and gone.voiceprints and not allow_inconsistent:
-        compared = scores_against([kept], side_of(gone, bundle), bundle)[0]
-        if compared is not None and compared[1] < MIN_CONSISTENCY_LLR:
-            raise InputError(
-                "merge_different_voices",
-                f"{kept.name!r} and {gone.name!r} do not sound like one person (LLR {compared[1]:.1f}, expected at "
-                f"least {MIN_CONSISTENCY_LLR:.0f}); nothing was changed: allow it only if you know better.",
-            )
+    llr = None if allow_inconsistent else alike_llr(kept, gone, bundle)
+    if llr is not None and llr < MIN_CONSISTENCY_LLR:
+        raise InputError(
+            "merge_different_voices",
+            f"{kept.name!r} and {gone.name!r} do not sound like one person (LLR {llr:.1f}, expected at "
+            f"least {MIN_CONSISTENCY_LLR:.0f}); nothing was changed: allow it only if you know better.",
+        )
     known = {print_.info.audio_sha256 for print_ in kept.voiceprints}
     added = tuple(print_ for print_ in gone.voiceprints if print_.info.audio_sha256 not in known)
     consents = with_consent(kept.consents, _common_consent(kept, gone), now, "merged")

@@ -14,7 +14,7 @@ from voxid.gallery.records import Person, PersonRecord
 from voxid.gallery.store import StoreReport
 from voxid.gallery.transfer import TransferReport, export_gallery, import_gallery
 from voxid.gallery.unknown import OptOut, UnknownRecord
-from voxid.recognize.amending import id_of, merged, missing, withdrawn
+from voxid.recognize.amending import MergePreview, id_of, merged, missing, withdrawn
 from voxid.recognize.applying import refuse_opted_out
 from voxid.recognize.enrollment import check_consent, with_consent
 from voxid.recognize.opened import OpenGallery
@@ -91,6 +91,20 @@ class GalleryOfPeople(OpenGallery):
             change.record(consent_event(record, self.now()))
             change.record(Event("person.merged_away", person_id=gone.id, at=self.now()))
         return record.public()
+
+    def preview_merge(self, keep: str, other: str) -> MergePreview:
+        """Return what `merge` would leave; nothing is changed.
+
+        Raises:
+            InputError: person_missing, merge_same_person. PolicyError: consent_missing. CompatibilityError:
+            model_mismatch.
+        """
+        store, _ = self.stored()
+        with store.snapshot():
+            kept, gone = store.read(id_of(store, keep)), store.read(id_of(store, other))
+        if kept is None or gone is None:
+            raise missing(keep if kept is None else other)
+        return MergePreview.of(kept, gone, self.bundle, self.now())
 
     @refusals_on_record("person.registered")
     def register(self, name: str, consent: Consent) -> Person:

@@ -53,7 +53,7 @@ class ByName(In):
     name: Name
 
 
-class Merging(In):
+class Other(In):
     """Another record of the same person."""
 
     other_id: str = Field(
@@ -61,6 +61,22 @@ class Merging(In):
         examples=["3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50"],
         description="Goes into this person and is gone",
     )
+
+
+class MergePreviewOut(BaseModel):
+    """What joining two records would leave."""
+
+    person: PersonOut = Field(description="Who would be left: the voiceprints of both, what both agreed to")
+    llr: float | None = Field(description="Of the two voices; null where one has no voiceprint")
+    alike: bool | None = Field(
+        description="Whether they sound like one person; false: refused unless allowed"
+    )
+    lost_purposes: list[str] = Field(description="What only one of them agreed to; it would end")
+
+
+class Merging(Other):
+    """Another record of the same person, to be taken over."""
+
     allow_inconsistent: bool = Field(False, description="Merge although the voices do not sound alike")
 
 
@@ -131,6 +147,21 @@ def merge_people(tenant: Writing, person_id: PersonId, wanted: Merging) -> Perso
     merged = tenant.gallery.merge(kept.name, other.name, allow_inconsistent=wanted.allow_inconsistent)
     hand_on_timelines(tenant.store, other.id, kept.id)
     return PersonOut.of(merged)
+
+
+@router.post(
+    "/{person_id}/merge/preview", summary="Show what joining would leave", responses=responses(404, 409)
+)
+def preview_merge(tenant: Writing, person_id: PersonId, wanted: Other) -> MergePreviewOut:
+    """Say who would be left, whether the voices sound alike, and which purposes would end; nothing is changed."""
+    kept, other = person_by_id(tenant, person_id), person_by_id(tenant, wanted.other_id)
+    preview = tenant.gallery.preview_merge(kept.name, other.name)
+    return MergePreviewOut(
+        person=PersonOut.of(preview.person),
+        llr=None if preview.llr is None else round(preview.llr, 2),
+        alike=preview.alike,
+        lost_purposes=list(preview.lost_purposes),
+    )
 
 
 @router.delete("/{person_id}", status_code=204, summary="Delete a person", responses=responses(404))

@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.errors import InputError
-from voxid.privacy.disclosures import Disclosure, disclose, disclosures_of
+from voxid.privacy.disclosures import Disclosure, disclose, disclosures_of, ledger_page
 from voxid.privacy.policy import policy_page, policy_sections
 from voxid.privacy.processing import processing_record, shown
 from voxid.privacy.retention import run_retention
 from voxid.privacy.settings import PrivacySettings, read_settings, write_settings
 from voxid.service.api.people import person_by_id
-from voxid.service.api.shapes import In, PersonId, Purpose
+from voxid.service.api.shapes import After, In, Limit, PersonId, Purpose
 from voxid.service.identity import service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Service, Tenant
@@ -103,6 +103,20 @@ class Disclosures(BaseModel):
     disclosures: list[DisclosureOut]
 
 
+class LedgerEntry(DisclosureOut):
+    """An entry of the ledger, with whom it is about."""
+
+    person_id: str
+    person: str
+
+
+class LedgerPage(BaseModel):
+    """Some of the ledger, oldest first."""
+
+    disclosures: list[LedgerEntry]
+    next: str | None = Field(description="`after` of the next page; null at the end")
+
+
 @router.get("/privacy", summary="Show the privacy settings")
 def show_settings(tenant: Deciding) -> PrivacyOut:
     """Return who is responsible, and which periods were decided."""
@@ -126,6 +140,18 @@ def show_processing(tenant: Auditing, service: Running) -> dict[str, Any]:
 def run(tenant: Erasing, wanted: RetentionIn) -> RetentionOut:
     """Erase people, end purposes and forget strangers whose time is over; by default only say who they are."""
     return RetentionOut.model_validate(run_retention(tenant.gallery, dry_run=wanted.dry_run).to_dict())
+
+
+@router.get("/disclosures", summary="List what was given, of everybody")
+def list_disclosures(tenant: Giving, limit: Limit = 50, after: After = None) -> LedgerPage:
+    """Return the ledger of everybody on record, in order of time; an entry goes with its person."""
+    page, following = ledger_page(tenant.store, after, limit)
+    ids = sorted({person_id for person_id, _ in page})
+    names = {person.id: person.name for person in tenant.store.read_many(ids)}
+    entries = [
+        LedgerEntry(person_id=id_, person=names[id_], **one.to_dict()) for id_, one in page if id_ in names
+    ]
+    return LedgerPage(disclosures=entries, next=following)
 
 
 @router.get("/people/{person_id}/disclosures", summary="Show what was given", responses=responses(404))

@@ -1,11 +1,12 @@
 // Verify a claim or identify a voice, from the microphone or a file.
 import { badge, byId, facts, fill, make } from "./dom.js";
-import { get, once, post, query, upload } from "./api.js";
+import { get, once, query, upload } from "./api.js";
 import { complain } from "./talk.js";
 import { gauge } from "./charts.js";
 import { disputeButton } from "./dispute.js";
 import { recorder } from "./recorder.js";
 import { modelInUse } from "./model.js";
+import { everybody, personOf } from "./whom.js";
 import { percent, seconds, signed } from "./words.js";
 
 const OUTCOMES = {
@@ -44,13 +45,8 @@ async function compare(blob) {
   }
 }
 
-async function claimed() {
-  const name = who.value.trim(), known = people.find((one) => one.name.toLowerCase() === name.toLowerCase());
-  return known || !name ? known : (await post("/v1/people/search", { name })).people[0];
-}
-
 async function verify(blob) {
-  const person = await claimed();
+  const person = await personOf(who.value, people);
   if (!person) { who.setAttribute("aria-invalid", "true"); who.focus(); complain(who.value.trim() ? `Nobody called ${who.value.trim()} is enrolled.` : "Say first who they claim to be."); return; }
   who.removeAttribute("aria-invalid");
   waiting();
@@ -102,15 +98,4 @@ try {
   show();
 } catch (error) {
   complain(error);
-}
-
-async function everybody() {
-  const found = [];
-  let after = null;
-  do {
-    const page = await get(query("/v1/people", { limit: 200, after }));
-    found.push(...page.people);
-    after = page.next;
-  } while (after && found.length < 1000);
-  return found;
 }

@@ -2,7 +2,9 @@
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
 import { download, get, keep, patch, post } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
+import { ledger, writeDown } from "./disclosing.js";
 import { consentOf, healthOf } from "./health.js";
+import { join } from "./joining.js";
 import { bundleInUse } from "./model.js";
 import { count, day, fromNow, inOrder, purpose, seconds, when } from "./words.js";
 
@@ -25,6 +27,7 @@ function acts() {
   fill(byId("acts"),
     may("Enroll") && make("a", { class: "button", href: `/console/enroll?person=${person.id}` }, "Add recordings"),
     may("Write") && make("button", { type: "button", class: "button", on: { click: (event) => rename(event.currentTarget) } }, "Rename"),
+    may("Write") && make("button", { type: "button", class: "button", on: { click: async (event) => { if (await join(person, event.currentTarget)) await reload(); } } }, "Same person as …"),
     may("Audit") && make("a", { class: "button", href: `/console/audit?person=${person.id}` }, "What was done"),
     may("Export") && make("button", { type: "button", class: "button", on: { click: (event) => exportData(event.currentTarget) } }, "Export data"));
 }
@@ -134,6 +137,11 @@ function showHistory() {
       ["What", badge(...words[one.act])], ["Permissions", one.consent ? inOrder(one.consent.purposes).map(purpose).join(", ") : "none"], ["Evidence", one.consent?.evidence || ""])))));
 }
 
+async function showDisclosures() {
+  const { disclosures } = await get(`${path}/disclosures`);
+  fill(byId("disclosures"), disclosures.length ? ledger(disclosures) : make("p", { class: "soft" }, "Nothing of this person was given to anybody."));
+}
+
 async function reload() {
   person = await get(path);
   show();
@@ -176,11 +184,13 @@ async function optOut(button) {
 }
 
 byId("opt-out").addEventListener("click", (event) => optOut(event.currentTarget));
+byId("disclose").addEventListener("click", async (event) => { if (await writeDown(event.currentTarget, () => person)) await showDisclosures(); });
 byId("erase").addEventListener("click", (event) => erase(event.currentTarget));
 
 try {
   bundleId = await bundleInUse();
   await reload();
+  if (may("Export")) await showDisclosures();
 } catch (error) {
   failed(page, error);
 }

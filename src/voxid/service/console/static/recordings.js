@@ -78,7 +78,7 @@ form.addEventListener("submit", async (event) => {
   if (!file) return;
   sending.hidden = false;
   await busy(begin, async () => {
-    await sendFile(query("/v1/diarizations", { speakers: byId("speakers").value, ...keeping() }), file, (share) => { sending.value = share; });
+    await sendFile(query("/v1/diarizations", { speakers: byId("speakers").value, watchlist: byIdOrNull("watchlist")?.value, ...keeping() }), file, (share) => { sending.value = share; });
     form.reset();
     say(`${file.name} was received.`);
     await load();
@@ -87,4 +87,10 @@ form.addEventListener("submit", async (event) => {
 });
 more.addEventListener("click", () => { shown += SHOWN * 4; show(); });
 
+async function offerWatchlists() {
+  const { watchlists } = await get("/v1/watchlists?limit=200");
+  byId("watchlist").append(...watchlists.map((one) => make("option", { value: one.id }, one.title)));
+}
+
+if (byIdOrNull("watchlist")) offerWatchlists().catch(complain);
 load().catch((error) => failed(list, error));
