@@ -1,4 +1,4 @@
-"""What a live call tells: a turn began or grew, it is over, what was told of it was wrong."""
+"""What a live call tells: a turn began or grew, it is over, what was told of it was wrong; a voice is live or not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from voxid.spoof.verdict import SpoofVerdict
 from voxid.timeline import Turn
 
 
@@ -62,4 +63,37 @@ class Event:
             "confidence": None if turn.confidence is None else round(turn.confidence, 3),
             "suggestion": None if suggestion is None else suggestion.person,
             "withdrawn": self.withdrawn,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SpoofEvent:
+    """What the detector makes of one speaker so far; it replaces everything told about this voice before.
+
+    Args:
+        voice: number of the speaker in this call, the same from its first event to its last.
+        speaker: what the speaker is called now, as in turns.
+        named: whether that is a person's name.
+        verdict: over all that was heard of the voice.
+        at_s: how much of the call had been heard, in seconds.
+        final: the call is over.
+    """
+
+    voice: int
+    speaker: str
+    named: bool
+    verdict: SpoofVerdict
+    at_s: float
+    final: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: what ``voxid live --spoof --json`` prints."""
+        return {
+            "event": "spoof",
+            "voice": self.voice,
+            "speaker": self.speaker,
+            "named": self.named,
+            "final": self.final,
+            "at_s": round(self.at_s, 3),
+            **self.verdict.to_dict(),
         }

@@ -14,14 +14,15 @@ from voxid.bundle import Bundle, default_bundle
 from voxid.diarize.local import STEP_S
 from voxid.diarize.online.book import Book
 from voxid.diarize.online.closing import draw_whole
-from voxid.diarize.online.events import Event
+from voxid.diarize.online.events import Event, SpoofEvent
 from voxid.diarize.online.hearing import Hearing, LocalSegmenter, hear
 from voxid.diarize.online.inlet import Inlet
 from voxid.diarize.online.names import Names
 from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.recall import Recall
-from voxid.diarize.online.speakers import Speakers
+from voxid.diarize.online.speakers import Assignment, Speakers
 from voxid.diarize.online.tracks import Tracks
+from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch
 from voxid.diarize.online.window import RollingWindow, Window
 from voxid.diarize.options import SpeakerCount
 from voxid.diarize.segmentation import STEP_FRAMES
@@ -38,6 +39,7 @@ MERGE_SHARE = 0.5
 so a voice joins above ``JOIN_FACTOR`` times the root of the bundle's threshold; two speakers are one where their means
 are nearer by ``MERGE_SHARE`` of what is left up to 1."""
 
+_STEP_SAMPLES = round(STEP_S * SAMPLE_RATE_HZ)
 _SHORTEST_S = 0.1  # a turn, as in the pipeline for recordings
 
 
@@ -61,6 +63,7 @@ class LiveSession:
         options: latency and thresholds.
         rate_hz: of the samples that will come.
         uri: short name of the call.
+        spoof: what tells whether a speaker is a live human voice; None: nobody asks.
 
     Raises:
         CompatibilityError: ``model_mismatch``, the gallery is of another bundle.
@@ -78,12 +81,14 @@ class LiveSession:
         options: LiveOptions | None = None,
         rate_hz: int = SAMPLE_RATE_HZ,
         uri: str = "call",
+        spoof: PieceDetector | None = None,
     ) -> None:
         self.options = options or LiveOptions()
         self.count = count or SpeakerCount()
         self.bundle = bundle or (gallery.bundle if gallery is not None else default_bundle())
         self.uri = uri
         self.closing_events: tuple[Event, ...] = ()
+        self.closing_verdicts: tuple[SpoofEvent, ...] = ()
         self._inlet = Inlet(rate_hz)
         self._names = Names(gallery, self.bundle, self.options.final.profile)
         self._embedder = embedder or get_embedder(self.bundle, threads=1)
@@ -93,6 +98,7 @@ class LiveSession:
         self._tracks = Tracks(segmenter.chunk_frames // STEP_FRAMES)
         self._book = Book(self.options.max_gap_s)
         self._recall = Recall(segmenter.chunk_frames, self.options.keep_s, self._window.hop_frames)
+        self._spoof = None if spoof is None else SpoofWatch(spoof)
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
         self._closed: Timeline | None = None
@@ -120,6 +126,17 @@ class LiveSession:
                 )
             return self._take(self._inlet.take(samples))
 
+    def judge(self) -> list[SpoofEvent]:
+        """Return what the spoof detector makes of those who said enough since the last time.
+
+        It runs here, not in ``feed``: whoever follows many calls asks when there is time. Of each speaker only the
+        newest piece waits.
+        """
+        with self._lock:
+            if self._spoof is None or self._closed is not None:
+                return []
+            return self._spoof.judge(self._names.label, self.heard_s)
+
     def timeline(self) -> Timeline:
         """Return what is known of the call so far; after ``close`` the final timeline."""
         with self._lock:
@@ -128,7 +145,8 @@ class LiveSession:
     def close(self) -> Timeline:
         """End the call and return its timeline, drawn with everything heard; called again, it returns the same.
 
-        Where it differs from what was told, ``closing_events`` say so. A call without speech has no turns.
+        Where it differs from what was told, ``closing_events`` say so; ``closing_verdicts`` are the last word on who is
+        a live human voice. A call without speech has no turns.
 
         Raises:
             InputError: ``speaker_count_invalid``, more speakers were demanded than voices heard.
@@ -141,6 +159,9 @@ class LiveSession:
                 if rest is not None:
                     events += self._step(rest, last=True)
                 self.closing_events = (*events, *self._close())
+                if self._spoof is not None:
+                    told = self._spoof.finish(self._book.runs(), self._names.label, self.heard_s)
+                    self.closing_verdicts = tuple(told)
                 self._closed = self._timeline()
             return self._closed
 
@@ -154,12 +175,14 @@ class LiveSession:
         heard = hear(window, self._segmenter, self._embedder, embed=keep)
         if keep:
             self._recall.keep(heard)
-        return self._follow(heard, last)
+        return self._follow(window, heard, last)
 
-    def _follow(self, heard: Hearing, last: bool) -> list[Event]:
+    def _follow(self, window: Window, heard: Hearing, last: bool) -> list[Event]:
         """Tell who is heard."""
         told = self._tracks.shares(heard, self._speakers.made)
         assigned = self._speakers.assign(heard, told, self._names.holder)
+        if self._spoof is not None:
+            _watch(self._spoof, window, heard, assigned)
         ahead = 0 if last else round((self.options.latency_s - self.options.hop_s) / STEP_S)
         self._tracks.tell(heard, assigned, heard.end_step - ahead, self._speakers.made)
         self._names.ask(self._speakers.alive)
@@ -180,6 +203,8 @@ class LiveSession:
             self._tracks.merge(gone, kept)
             self._book.merge(gone, kept)
             self._names.merge(gone, kept)
+            if self._spoof is not None:
+                self._spoof.merge(gone, kept)
 
     def _close(self) -> list[Event]:
         """Hear the end of the last chunk, then the whole call once more."""
@@ -198,6 +223,23 @@ class LiveSession:
     def _timeline(self) -> Timeline:
         turns, digest = self._book.turns(self._names.label), self._digest.hexdigest()
         return Timeline(turns, self.heard_s, self.uri, digest, naming=self._names.naming)
+
+
+def _watch(watch: SpoofWatch, window: Window, heard: Hearing, assigned: Assignment) -> None:
+    """Let those be watched of whom it is sure who they are, over what they say alone."""
+    active = heard.probability > 0.5
+    fresh, most = round(heard.hop_s / STEP_S), round(watch.piece_s / STEP_S)
+    for voice in np.flatnonzero(assigned.sure & (heard.fresh_s > 0)).tolist():
+        own = active[:, heard.column[voice]]
+        other = np.asarray(np.delete(active, heard.column[voice], axis=1).any(axis=1))
+        found = find_stretch(own & ~other, other, fresh, most)
+        stretch = None
+        if found is not None:
+            first, end = (step * _STEP_SAMPLES for step in found)
+            own_s = float(own[slice(*found)].sum()) * STEP_S
+            start_s = (heard.start_step + found[0]) * STEP_S
+            stretch = Stretch(window.samples[first:end].copy(), start_s, own_s)
+        watch.take(int(assigned.speaker[voice]), float(heard.fresh_s[voice]), stretch)
 
 
 def make_speakers(options: LiveOptions, bundle: Bundle, count: SpeakerCount) -> Speakers:

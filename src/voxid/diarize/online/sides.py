@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.bundle import Bundle, default_bundle
 from voxid.diarize.online.book import Book, Label
-from voxid.diarize.online.events import Event
+from voxid.diarize.online.events import Event, SpoofEvent
 from voxid.diarize.online.inlet import Inlet
 from voxid.diarize.online.names import Names
 from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.speakers import Speaker
 from voxid.diarize.online.tracks import delayed
+from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch
 from voxid.diarize.telephone import draw_sides, find_leaks, frame_levels
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
@@ -63,7 +64,7 @@ class SideSession:
 
     Args:
         channels: what the sides are called, in order, until a gallery knows better; at least one.
-        gallery, bundle, embedder, options, rate_hz, uri: as for :class:`LiveSession`.
+        gallery, bundle, embedder, options, rate_hz, uri, spoof: as for :class:`LiveSession`.
 
     Raises:
         CompatibilityError: ``model_mismatch``.
@@ -80,6 +81,7 @@ class SideSession:
         options: LiveOptions | None = None,
         rate_hz: int = SAMPLE_RATE_HZ,
         uri: str = "call",
+        spoof: PieceDetector | None = None,
     ) -> None:
         if not channels or len(set(channels)) < len(channels) or not all(name.strip() for name in channels):
             raise InputError(
@@ -92,6 +94,7 @@ class SideSession:
         self.bundle = bundle or (gallery.bundle if gallery is not None else default_bundle())
         self.uri = uri
         self.closing_events: tuple[Event, ...] = ()
+        self.closing_verdicts: tuple[SpoofEvent, ...] = ()
         self._named = gallery is not None
         self._names = Names(gallery, self.bundle, self.options.final.profile)
         self._embedder = embedder or get_embedder(self.bundle, threads=1)
@@ -103,6 +106,8 @@ class SideSession:
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
         self._closed: Timeline | None = None
+        self._spoof = None if spoof is None else SpoofWatch(spoof)
+        self._watched_frames = 0
 
     @property
     def heard_s(self) -> float:
@@ -135,6 +140,13 @@ class SideSession:
             each = (np.ascontiguousarray(column) for column in samples.T)
             return self._take([side.inlet.take(part) for side, part in zip(self._sides, each, strict=True)])
 
+    def judge(self) -> list[SpoofEvent]:
+        """Return what :meth:`LiveSession.judge` does."""
+        with self._lock:
+            if self._spoof is None or self._closed is not None:
+                return []
+            return self._spoof.judge(self._label, self.heard_s)
+
     def timeline(self) -> Timeline:
         """Return what is known of the call so far; after ``close`` the final timeline."""
         with self._lock:
@@ -152,6 +164,10 @@ class SideSession:
                 self._hear(min(len(side.waiting) for side in self._sides) // _HOP * _HOP, last=True)
                 events += self._draw_whole()
                 self.closing_events = tuple(events)
+                if self._spoof is not None:
+                    self.closing_verdicts = tuple(
+                        self._spoof.finish(self._book.runs(), self._label, self.heard_s)
+                    )
                 self._closed = self._timeline()
             return self._closed
 
@@ -173,6 +189,10 @@ class SideSession:
         if last:
             ends = [side.detector.finish() for side in self._sides]
             probability = [np.concatenate(both) for both in zip(probability, ends, strict=True)]
+        if self._spoof is not None:
+            keep_s = self._spoof.piece_s + self.options.hop_s + _SETTLED_S
+            for side, part in zip(self._sides, parts, strict=True):
+                side.remember(part, round(keep_s * SAMPLE_RATE_HZ))
         self._blocks.append(_Block(levels.astype(np.float16), probability))
         self._hops += 1
 
@@ -184,6 +204,7 @@ class SideSession:
         if self._named:
             self._embed(own, first_frame)
             self._names.ask({at: one.voice for at, one in enumerate(self._sides) if one.voice.clean_s > 0})
+        self._watch(own, first_frame, own.shape[1] - round(_SETTLED_S / FRAME_HOP_S))
         n_told = own.shape[1] - round((self.options.latency_s - self.options.hop_s) / FRAME_HOP_S)
         start = max(0, n_told - round(_REVISED_S / FRAME_HOP_S))
         if n_told <= start:
@@ -197,6 +218,7 @@ class SideSession:
         """Return what is to be told at the end: of everything that is kept."""
         first_frame = self._first_frame(len(self._blocks))
         own = self._own_speech(self._blocks, first_frame)
+        self._watch(own, first_frame, own.shape[1])
         asked = [at for at, side in enumerate(self._sides) if side.voice.clean_s >= _FIRST_VOICE_S]
         if asked:
             voices = [self._sides[at].voice for at in asked]
@@ -233,6 +255,33 @@ class SideSession:
             if side.collected_s >= max(_FIRST_VOICE_S, _VOICE_GROWTH * side.voice.clean_s):
                 side.embed(self._embedder)
 
+    def _watch(self, own: NDArray[np.bool_], first_frame: int, settled: int) -> None:
+        """Let the sides be watched over what each says alone, as far as it is settled.
+
+        Args:
+            own: (C, T) where each side speaks, from ``first_frame`` of the call on.
+        """
+        if self._spoof is None:
+            return
+        fresh = first_frame + settled - self._watched_frames
+        if fresh <= 0:
+            return
+        self._watched_frames += fresh
+        most = round(self._spoof.piece_s / FRAME_HOP_S)
+        reach = max(0, settled - most - fresh)
+        for at, side in enumerate(self._sides):
+            other = np.asarray(np.delete(own, at, axis=0).any(axis=0))[reach:settled]
+            alone = own[at, reach:settled] & ~other
+            fresh_s = float(alone[-fresh:].sum()) * FRAME_HOP_S
+            found = find_stretch(alone, other, fresh, most)
+            if found is None:
+                continue
+            first, end = (own.shape[1] - reach - frame for frame in found)  # counted from the end
+            samples = side.last(first * _HOP, end * _HOP)
+            own_s = float(alone[slice(*found)].sum()) * FRAME_HOP_S
+            start_s = (first_frame + reach + found[0]) * FRAME_HOP_S
+            self._spoof.take(at, fresh_s, Stretch(samples, start_s, own_s))
+
     def _label(self, number: int) -> Label:
         label = self._names.label(number)
         if label.named or label.voice_id is not None:
@@ -256,6 +305,7 @@ class _Side:
         self.waiting = np.zeros(0, np.float32)
         self._held = np.zeros(0, np.float32)  # heard, and not yet known to be this side's own speech
         self._held_from = 0  # frames
+        self._recent = np.zeros(0, np.float32)
         self._collected: list[NDArray[np.float32]] = []
 
     @property
@@ -274,6 +324,15 @@ class _Side:
         if self._holding:
             self._held = np.concatenate([self._held, part])
         return part
+
+    def remember(self, part: NDArray[np.float32], n_samples: int) -> None:
+        """Keep the last samples heard."""
+        self._recent = np.concatenate([self._recent, part])[-n_samples:]
+
+    def last(self, first: int, end: int) -> NDArray[np.float32]:
+        """Return the samples between two places counted from the end, the first one the larger."""
+        n_samples = len(self._recent)
+        return self._recent[max(0, n_samples - first) : n_samples - end].copy()
 
     def collect(self, speech: NDArray[np.bool_], first_frame: int) -> None:
         """Keep what is this side's own speech of the samples held, for its embedding; forget the rest.
