@@ -20,11 +20,11 @@ DIGITS: Final = tuple("0123456789")
 # half of their phones or more (CMUdict), so that mishearing one does not make it another.
 WORDS: Final = tuple(
     (
-        "amber apple autumn banana basket camera chicken chimney coffee doctor dragon elbow feather finger forest garden "
-        "giraffe guitar harbor honey island jungle kettle ladder lemon lizard mirror monkey mountain mushroom music "
-        "napkin needle ocean orange oyster paper parrot pencil picture pillow planet potato rabbit rainbow salad shoulder "
-        "silver spider sugar summer table tower tractor trumpet umbrella valley village violin volcano walnut whistle "
-        "window zebra"
+        "amber apple autumn banana basket camera chicken chimney coffee doctor dragon elbow feather "
+        "finger forest garden giraffe guitar harbor honey island jungle kettle ladder lemon lizard mirror "
+        "monkey mountain mushroom music napkin needle ocean orange oyster paper parrot pencil picture "
+        "pillow planet potato rabbit rainbow salad shoulder silver spider sugar summer table tower "
+        "tractor trumpet umbrella valley village violin volcano walnut whistle window zebra"
     ).split()
 )
 LENGTHS: Final[dict[ChallengeKind, tuple[int, int, int]]] = {"digits": (4, 6, 12), "words": (3, 4, 8)}
