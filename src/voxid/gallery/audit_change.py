@@ -37,6 +37,11 @@ class AuditChange:
         if self._audited:
             self._waiting.append(Waiting.now(event))
 
+    def take_down(self, gathered: Sequence[Waiting]) -> None:
+        """Take events down that were gathered before, with who acted then."""
+        if self._audited:
+            self._waiting += gathered
+
     def changes(self, kind: str) -> None:
         """Hear that a document of a kind is put or deleted."""
         self._kinds.add(kind)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from voxid.audit.events import Event
 from voxid.errors import InputError
 from voxid.gallery.audit_change import AuditChange
-from voxid.gallery.audit_rows import AuditWriter
+from voxid.gallery.audit_rows import AuditWriter, Waiting
 from voxid.gallery.database import Named
 from voxid.gallery.document_change import DocumentChange
 from voxid.gallery.documents import Counted, Document
@@ -279,6 +279,10 @@ class Change:
     def record(self, event: Event) -> None:
         """Write an event into the audit log, in this transaction; nothing where acts are not written down."""
         self.audit.record(event)
+
+    def take_down(self, gathered: Sequence[Waiting]) -> None:
+        """Write events that were gathered before this change (`Store.gathering`), in this transaction."""
+        self.audit.take_down(gathered)
 
     def count(self, counter: str, window_s: float, limit: int, at: datetime) -> Counted:
         """Count one more in the window of `window_s` seconds that runs at `at`; see `voxid.gallery.counters`."""

@@ -80,6 +80,7 @@ class Store(PeopleReading):
             beside = database.path.with_name(database.path.name + ERASURES_SUFFIX)
             self._beside = ErasureFile(beside, keyring)
         self._change: tuple[int, Change] | None = None  # the one in progress, and by which thread
+        self._gathered: dict[int, list[Waiting]] = {}  # events that wait for a change, by thread
         if self._roster.state.erasure_unfinished:
             self._finish_what_was_begun()
 
@@ -175,14 +176,29 @@ class Store(PeopleReading):
         Raises:
             StoreError: store_busy, store_full, store_readonly, audit_damaged; then nothing was written.
         """
-        open_change = self._change
-        if open_change is not None and open_change[0] == threading.get_ident():
+        open_change, thread = self._change, threading.get_ident()
+        if open_change is not None and open_change[0] == thread:
             for event in events:
                 open_change[1].record(event)
+        elif thread in self._gathered:
+            self._gathered[thread] += [Waiting.now(event) for event in events]
         elif self._roster.state.audited:
             given = list(events)
             self._sharing.record([Waiting.now(event) for event in given])
             tell_written(given)
+
+    @contextmanager
+    def gathering(self) -> Iterator[list[Waiting]]:
+        """Hand out what this thread records in the block: none of it is written, it is for a change after it.
+
+        `Change.take_down` takes it, so that an act, its entries and what else follows from it are one transaction.
+        """
+        thread, gathered = threading.get_ident(), list[Waiting]()
+        self._gathered[thread] = gathered
+        try:
+            yield gathered
+        finally:
+            del self._gathered[thread]
 
     def sign(self, kind: str, body: Mapping[str, Any]) -> SignedStatement:
         """Return what this gallery states, signed with the key that heads of its audit log are signed with."""

@@ -91,11 +91,19 @@ class Attempt:
 
     Attributes:
         played: the recording, as it is remembered.
+        first: begins the transaction of the try; what it raises undoes it.
         failed, accepted: what came of it, where something did.
         also: what is kept of it in the same transaction; not called where nothing of the try is told.
     """
 
-    def __init__(self, tries: Tries, enrolled: frozenset[str], limits: Limits) -> None:
+    def __init__(
+        self,
+        tries: Tries,
+        enrolled: frozenset[str],
+        limits: Limits,
+        first: Callable[[Change], None] | None = None,
+    ) -> None:
+        self.first = first
         self.played: dict[str, str] | None = None
         self.failed = False
         self.accepted = False
@@ -160,12 +168,18 @@ class Attempts:
 
     @contextmanager
     def trying(
-        self, tenant: str, store: Store, person_id: str, enrolled: frozenset[str]
+        self,
+        tenant: str,
+        store: Store,
+        person_id: str,
+        enrolled: frozenset[str],
+        first: Callable[[Change], None] | None = None,
     ) -> Iterator[Attempt]:
         """Hand out a try at a person; what came of it is on record, in one transaction, when the block ends.
 
         Args:
             enrolled: hashes of the recordings the person was enrolled with.
+            first: begins that transaction; what it raises undoes the try, as if it had not been made.
 
         Raises:
             TooOftenError: person_locked; rate_limited when too many wait, or came in this minute. At the end of the
@@ -175,7 +189,7 @@ class Attempts:
         self._refuse_above_rate(store, person_id)
         self._take_turn(place, store)
         try:
-            attempt = Attempt(self._unlocked(store, person_id), enrolled, self._limits)
+            attempt = Attempt(self._unlocked(store, person_id), enrolled, self._limits, first)
             with store.gathering() as entries:
                 try:
                     yield attempt
@@ -241,6 +255,8 @@ class Attempts:
         """Write down what the try was, and return why nothing of it may be told; None: it may."""
         now, limits = self._clock(), self._limits
         with store.changing() as change:
+            if attempt.first is not None:
+                attempt.first(change)
             if not change.holds(person_id):
                 change.take_down(entries)
                 return None

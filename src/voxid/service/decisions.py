@@ -14,11 +14,12 @@ from typing import Any, Final
 from voxid.audit.events import Event
 from voxid.decision import Decision, Outcome
 from voxid.errors import InputError
+from voxid.gallery.change import Change
 from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
 from voxid.service.reviewing import new_review
 
-__all__ = ["DECISION", "find_decision", "judged", "keep_decision"]
+__all__ = ["DECISION", "find_decision", "judged", "keep_decision", "keep_in"]
 
 DECISION: Final = "decision"
 """The kind of the documents."""
@@ -40,6 +41,14 @@ def keep_decision(store: Store, decision: Decision, person_id: str, at: datetime
     """
     if decision.outcome not in _COMPARED:
         return None
+    with store.changing() as change:
+        return keep_in(change, decision, person_id, at)
+
+
+def keep_in(change: Change, decision: Decision, person_id: str, at: datetime) -> str | None:
+    """Return the id a decision is kept under, as part of a change; otherwise as `keep_decision`."""
+    if decision.outcome not in _COMPARED or not change.holds(person_id):
+        return None
     plain = decision.to_dict()
     names = ("outcome", "llr", "profile", "far", "net_speech_s", "model_id", "audio_sha256")
     body = {**{name: plain[name] for name in names}, "decided_at": at.isoformat(), "judged": None}
@@ -47,23 +56,20 @@ def keep_decision(store: Store, decision: Decision, person_id: str, at: datetime
     document = Document(
         DECISION, id_, body, decision.outcome.value, person_id, at + timedelta(days=_KEEP_DAYS)
     )
-    with store.changing() as change:
-        if not change.holds(person_id):
-            return None
-        change.put_document(document)
-        if decision.outcome is Outcome.REVIEW:
-            about = {"decision_id": id_, "llr": plain["llr"], "audio_sha256": decision.audio_sha256}
-            review = new_review(
-                "verification",
-                about,
-                "The evidence lies in the review band: too much to reject, too little to accept. Listen and decide.",
-                at,
-                person_id=person_id,
-            )
-            change.put_document(review)
-            facts = {"review": review.id, "decision": id_}
-            change.record(Event("review.opened", person_id=person_id, facts=facts, at=at))
-        change.record(Event("decision.kept", decision.outcome.value, person_id, {"decision": id_}, at=at))
+    change.put_document(document)
+    if decision.outcome is Outcome.REVIEW:
+        about = {"decision_id": id_, "llr": plain["llr"], "audio_sha256": decision.audio_sha256}
+        review = new_review(
+            "verification",
+            about,
+            "The evidence lies in the review band: too much to reject, too little to accept. Listen and decide.",
+            at,
+            person_id=person_id,
+        )
+        change.put_document(review)
+        facts = {"review": review.id, "decision": id_}
+        change.record(Event("review.opened", person_id=person_id, facts=facts, at=at))
+    change.record(Event("decision.kept", decision.outcome.value, person_id, {"decision": id_}, at=at))
     return id_
 
 

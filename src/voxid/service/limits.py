@@ -16,9 +16,9 @@ from typing import Final
 from voxid.gallery.store import Store
 from voxid.service.problems import TooOftenError
 
-__all__ = ["Quotas"]
+__all__ = ["WINDOW_S", "Quotas", "too_many"]
 
-_WINDOW_S: Final = 60.0
+WINDOW_S: Final = 60.0
 _SHARES: Final = 20
 _MOST_KNOWN: Final = 20_000
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,18 +54,13 @@ class Quotas:
             if now >= share.ends_at or (share.left == 0 and not share.spent):
                 self._refill(share, store, counter, per_min, now)
             if share.left == 0:
-                wait_s = (share.ends_at - now).total_seconds()
-                raise TooOftenError(
-                    "rate_limited",
-                    f"More than {per_min:,} requests a minute came from here; wait {max(1, round(wait_s))} s.",
-                    wait_s,
-                )
+                raise too_many(per_min, (share.ends_at - now).total_seconds())
             share.left -= 1
 
     def _refill(self, share: _Share, store: Store, counter: str, per_min: int, now: datetime) -> None:
         size = max(1, per_min // _SHARES)
         with store.changing() as change:
-            counted = change.count(f"rate:{counter}:{size}", _WINDOW_S, per_min // size, now)
+            counted = change.count(f"rate:{counter}:{size}", WINDOW_S, per_min // size, now)
         share.ends_at, share.spent = counted.resets_at, counted.exceeded
         share.left = 0 if counted.exceeded else size
 
@@ -76,3 +71,12 @@ class Quotas:
             if len(self._shares) > _MOST_KNOWN:
                 self._shares.popitem(last=False)
             return share
+
+
+def too_many(per_min: int, wait_s: float) -> TooOftenError:
+    """Return the refusal of one request more than a minute allows."""
+    return TooOftenError(
+        "rate_limited",
+        f"More than {per_min:,} requests a minute came from here; wait {max(1, round(wait_s))} s.",
+        wait_s,
+    )

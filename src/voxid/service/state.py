@@ -31,6 +31,7 @@ from voxid.service.remembering import Remembered
 from voxid.service.retaining import RetentionTimer
 from voxid.service.running import JobRunner
 from voxid.service.settings import ServiceSettings
+from voxid.service.underway import UnderWay
 from voxid.zoo.shelf import find_bundle
 
 __all__ = ["DEFAULT_TENANT", "Service", "Tenant", "Tenants"]
@@ -210,6 +211,7 @@ class Service:
         self.remembered = Remembered(clock)
         self.tokens = None if settings.oidc is None else TokenReader(settings.oidc)
         self.attempts = Attempts(settings.limits, clock)
+        self.under_way = UnderWay()
         self._quotas = Quotas()
         self.metrics = Metrics(self.tenants.bundle.id, settings.operations.evaluations)
         self.retention = RetentionTimer(self.tenants.ids, lambda id_: self.tenants.get(id_).gallery, clock)

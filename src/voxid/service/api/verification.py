@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.decision import Decision, Outcome
 from voxid.errors import InputError
+from voxid.gallery.change import Change
 from voxid.service.api.people import NOBODY, person_by_id
 from voxid.service.api.shapes import PersonId
-from voxid.service.attempts import FAILED, unlock
-from voxid.service.decisions import keep_decision
+from voxid.service.attempts import FAILED, Attempt, unlock
+from voxid.service.decisions import keep_in
 from voxid.service.hearing import hearing_for
-from voxid.service.idempotency import Once
+from voxid.service.idempotency import Keeping, Once
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.roles import Principal
@@ -114,15 +115,27 @@ def verify_person(
     person = person_by_id(tenant, person_id)
     chosen = profile or tenant.policy.verify_profile
 
-    def decide() -> DecisionOut:
-        service.allow(tenant, f"person:{person_id}", service.settings.limits.person_per_min)
-        decision = _decided(service, tenant, person_id, audio, chosen)
-        if decision.outcome in _TELLING and "people:read" not in asking.scopes:
-            raise InputError("person_missing", NOBODY)
-        kept_as = keep_decision(tenant.store, decision, person_id, service.clock())
-        return DecisionOut.of(decision, person_id, kept_as)
+    def decide(keeping: Keeping[DecisionOut]) -> DecisionOut:
+        told: list[DecisionOut] = []
 
-    return once.answer(decide, person_id=person.id, about=(chosen, str(audio.channel), audio.sha256))
+        def tell(change: Change, decision: Decision) -> None:
+            if decision.outcome in _TELLING and "people:read" not in asking.scopes:
+                return
+            kept_as = keep_in(change, decision, person_id, service.clock())
+            told.append(DecisionOut.of(decision, person_id, kept_as))
+            keeping.keep(change, told[0])
+
+        enrolled = frozenset(print_.audio_sha256 for print_ in person.voiceprints)
+        place = tenant.id, tenant.store, person_id
+        with service.attempts.trying(*place, enrolled, first=keeping.claim) as attempt:
+            decision = _decided(service, tenant, person.name, audio, chosen, attempt)
+            attempt.also = lambda change: tell(change, decision)
+        if not told:
+            raise InputError("person_missing", NOBODY)
+        return told[0]
+
+    about = (chosen, str(audio.channel), audio.sha256)
+    return once.answer_within(decide, person_id=person.id, about=about)
 
 
 @router.delete("/lock", status_code=204, summary="Unlock a person")
@@ -133,21 +146,21 @@ def unlock_person(tenant: Writing, person_id: PersonId, request: Request) -> Non
     unlock(tenant.store, person_id, service.settings.limits, service.clock())
 
 
-def _decided(service: Service, tenant: Tenant, person_id: str, audio: Upload, profile: str) -> Decision:
-    person = person_by_id(tenant, person_id)
-    enrolled = frozenset(print_.audio_sha256 for print_ in person.voiceprints)
+def _decided(
+    service: Service, tenant: Tenant, name: str, audio: Upload, profile: str, attempt: Attempt
+) -> Decision:
+    """Return the decision on one try, which notes what was heard and what came of it."""
     limits, sha256 = service.settings.limits, audio.sha256
-    with service.attempts.trying(tenant.id, tenant.store, person_id, enrolled) as attempt:
-        hearing = hearing_for(
-            tenant.gallery,
-            limits.max_verify_s,
-            limits.max_audio_bytes,
-            before=lambda: attempt.refuse_replay(sha256),
-            decoded=lambda waveform: attempt.refuse_near_replay(waveform, sha256, service.clock()),
-        )
-        decision = tenant.gallery.verify(
-            person.name, audio.content, profile=profile, channel=audio.channel, hearing=hearing
-        )
-        attempt.failed = decision.outcome in FAILED
-        attempt.accepted = bool(decision)
+    hearing = hearing_for(
+        tenant.gallery,
+        limits.max_verify_s,
+        limits.max_audio_bytes,
+        before=lambda: attempt.refuse_replay(sha256),
+        decoded=lambda waveform: attempt.refuse_near_replay(waveform, sha256, service.clock()),
+    )
+    decision = tenant.gallery.verify(
+        name, audio.content, profile=profile, channel=audio.channel, hearing=hearing
+    )
+    attempt.failed = decision.outcome in FAILED
+    attempt.accepted = bool(decision)
     return decision
