@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import pytest
 from privacy_gallery import Clock, consent, enroll, open_gallery, seen
 from voxid.audit.exporting import head_line
 from voxid.audit.statements import SignedStatement
+from voxid.cli import main
 from voxid.errors import InputError, PolicyError
 from voxid.gallery import sqlite
 from voxid.privacy.disclosures import Disclosure, disclose
 from voxid.privacy.erasing import ERASURE_RECEIPT, erase, erasure_receipt, finish_erasures
-from voxid.privacy.holds import hold
+from voxid.privacy.holds import hold, release
 from voxid.privacy.processing import processing_record
 from voxid.privacy.receipts import issue_receipt
 from voxid.recognize import Gallery
@@ -114,8 +115,32 @@ def test_the_receipt_says_what_was_done_and_names_nobody(gallery: Gallery) -> No
 
 def test_a_person_under_a_hold_is_not_erased(gallery: Gallery) -> None:
     hold(gallery.stored()[0], "Bob", "case 12/26", gallery.now())
-    with pytest.raises(PolicyError, match="is under a legal hold, so nothing was erased"):
-        erase(gallery, "Bob")
+    acts: list[Callable[[], object]] = [
+        lambda: erase(gallery, "Bob"),
+        lambda: gallery.delete("Bob"),
+        lambda: gallery.opt_out("Bob"),
+        lambda: gallery.merge("Carol", "Bob"),
+    ]
+    enroll(gallery, "Carol", 3, consent("verify"))
+    for act in acts:
+        with pytest.raises(PolicyError, match="is under a legal hold, so nothing was erased"):
+            act()
+    assert gallery.get("Bob").name == "Bob"
+    assert not gallery.opted_out("Bob")
+    log = gallery.stored()[0].audit().events(after=0, limit=100)
+    refused = [one.entry.act for one in log if one.entry.outcome == "refused:legal_hold"]
+    assert refused == ["person.deleted", "person.deleted", "person.opted_out", "person.merged"]
+    release(gallery.stored()[0], "Bob", gallery.now())
+    gallery.delete("Bob")
+
+
+def test_the_command_line_keeps_to_a_hold(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy error, exit code 3, with the way to end the hold."""
+    hold(gallery.stored()[0], "Bob", "case 12/26", gallery.now())
+    path = str(gallery.stored()[0].path)
+    for command in (["people", "delete"], ["people", "opt-out"]):
+        assert main([*command, "Bob", "--yes", "--gallery", path, "--json"]) == 3
+        assert json.loads(capsys.readouterr().out)["error"] == "legal_hold"
     assert gallery.get("Bob").name == "Bob"
 
 

@@ -128,7 +128,7 @@ def delete(
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     as_json: options.AsJson = False,
 ) -> None:
-    """Delete a person: rows, key, and the bytes in the file. It cannot be undone.
+    """Delete a person: rows, key, and the bytes in the file. It cannot be undone; a legal hold stands in the way.
 
     Example:
 

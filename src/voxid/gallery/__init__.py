@@ -12,6 +12,7 @@ rows      the sealed rows of a person
 unknown   people without a name: grounds, recordings, voice; unknown_rows, unknown_change: as stored, as changed
 roster    the verified list of everybody
 documents sealed JSON records of any kind; document_rows, document_change: as stored, as changed
+holds     whether a person must not be erased for now
 counters  how often something happened, against a limit
 change    one transaction that changes something
 store     the gallery, opened; people_reading, document_reading: what is read of it

@@ -16,11 +16,12 @@ from voxid.audit.events import Event
 from voxid.audit.statements import SignedStatement
 from voxid.errors import InputError
 from voxid.gallery.documents import Document, new_document_id
+from voxid.gallery.holds import check_not_held
 from voxid.gallery.store import Store
 from voxid.privacy.disclosures import disclosures_of, recipients
-from voxid.privacy.holds import check_not_held
 from voxid.recognize import Gallery
 from voxid.recognize.amending import id_of
+from voxid.recognize.witness import refusals_on_record
 
 __all__ = ["ERASURE_RECEIPT", "erase", "erasure_receipt", "finish_erasures"]
 
@@ -38,6 +39,7 @@ _ON_A_SERVER: Final = (
 )
 
 
+@refusals_on_record("person.deleted")
 def erase(gallery: Gallery, name: str, *, reason: str = "request") -> SignedStatement:
     """Erase a person; return the signed receipt, which names recipients who must be told.
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from voxid.audit.events import Event
 from voxid.gallery.consent import Consent
+from voxid.gallery.holds import check_not_held
 from voxid.gallery.names import clean_name, lookup_form
 from voxid.gallery.records import Person, PersonRecord
 from voxid.gallery.store import StoreReport
@@ -76,11 +77,12 @@ class GalleryOfPeople(OpenGallery):
 
         Raises:
             InputError: person_missing, merge_same_person, merge_different_voices. PolicyError: consent_missing
-            when the two consents have no purpose in common. CompatibilityError: model_mismatch.
+            when the two consents have no purpose in common; legal_hold on `other`. CompatibilityError: model_mismatch.
         """
         store, _ = self.stored()
         with store.changing() as change:
             kept, gone = change.read(id_of(change, keep)), change.read(id_of(change, other))
+            check_not_held(store, gone.id)
             record = merged(kept, gone, self.bundle, self.now(), allow_inconsistent=allow_inconsistent)
             change.unknown.hand_on(gone.id, record.id)
             change.documents.hand_on(gone.id, record.id)
@@ -148,11 +150,13 @@ class GalleryOfPeople(OpenGallery):
         """Destroy a person's data key and rows, and prove that their bytes are gone from the file.
 
         Raises:
-            InputError: person_missing. StoreError: erase_incomplete when another process holds old pages.
+            InputError: person_missing. PolicyError: legal_hold. StoreError: erase_incomplete when another process
+            holds old pages.
         """
         store, _ = self.stored()
         with store.changing() as change:
             person_id = id_of(change, name)
+            check_not_held(store, person_id)
             change.remove(person_id)
             change.record(Event("person.deleted", person_id=person_id, at=self.now()))
 
@@ -171,7 +175,7 @@ class GalleryOfPeople(OpenGallery):
             The id the voice is kept under; None when it is not.
 
         Raises:
-            InputError: name_invalid. PolicyError: wish_missing.
+            InputError: name_invalid. PolicyError: wish_missing, legal_hold.
         """
         shown = clean_name(name)
         wish = None if voice_wish is None else OptOut(voice_wish, self.now())
@@ -180,6 +184,7 @@ class GalleryOfPeople(OpenGallery):
         with store.changing() as change:
             person_id = change.find(shown)
             if person_id is not None:
+                check_not_held(store, person_id)
                 voiceprints = change.read(person_id).voiceprints if wish is not None else ()
                 if wish is not None and voiceprints:
                     kept = UnknownRecord.of_opt_out(change.unknown.new_id(), voiceprints, wish)
