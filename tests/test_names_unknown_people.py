@@ -22,6 +22,7 @@ from test_remembers_unknown_people import (
 )
 from voxid.backend import Quality
 from voxid.bundle import default_bundle
+from voxid.diarize.find import find
 from voxid.diarize.naming import Name, assign_ids, assign_people
 from voxid.errors import InputError, PolicyError, VoxidError
 from voxid.gallery import Consent
@@ -165,6 +166,33 @@ def test_two_ids_of_one_voice_are_joined(gallery: Gallery) -> None:
     gallery.delete("Bruno")
     left = stored_bytes(gallery)
     assert (bruno.encode() in left, clara.encode() in left) == (False, False)
+
+
+def test_what_is_refused_is_on_record(gallery: Gallery, tmp_path: Path) -> None:
+    """Under the act that was wanted and the code of the refusal, about the voice, where there is one."""
+    gallery.stored()[0].start_audit()
+    bruno, clara = (label_of(keep(gallery, MONDAY), number) for number in (0, 1))
+    acts: list[Callable[[], object]] = [
+        lambda: gallery.unknown.merge(bruno, clara),
+        lambda: gallery.unknown.name(bruno, "Bruno", Consent({"verify"}, "form 1")),
+        lambda: gallery.unknown.opt_out(bruno, " "),
+        lambda: gallery.unknown.forget("unknown-00000000"),
+        lambda: find("Nobody", tmp_path / "not-there.wav", gallery=gallery),
+    ]
+    for act in acts:
+        with pytest.raises(VoxidError):
+            act()
+    log = gallery.stored()[0].audit().events(after=0, limit=100)
+    assert [
+        (one.entry.act, one.entry.outcome, one.person_id) for one in log if "refused" in one.entry.outcome
+    ] == [
+        ("unknown.merged", "refused:merge_different_voices", bruno),
+        ("unknown.named", "refused:consent_missing", bruno),
+        ("unknown.opted_out", "refused:wish_missing", bruno),
+        ("unknown.forgotten", "refused:unknown_missing", None),
+        ("person.looked_for", "refused:person_missing", None),
+    ]
+    assert gallery.stored()[0].audit().verify().whole
 
 
 def test_ids_nobody_has_lead_to_nobody(gallery: Gallery) -> None:

@@ -14,6 +14,7 @@ from voxid.recognize.amending import id_of, missing
 from voxid.recognize.applying import refuse_opted_out
 from voxid.recognize.enrollment import mismatch_sentence
 from voxid.recognize.opened import OpenGallery
+from voxid.recognize.witness import refusals_on_record
 
 __all__ = ["References", "references_of"]
 
@@ -33,6 +34,7 @@ class References:
     qualities: list[Quality]
 
 
+@refusals_on_record("person.looked_for")
 def references_of(gallery: OpenGallery, name: str, purpose: str) -> References:
     """Return the references of a person of a gallery who consents to the purpose.
 

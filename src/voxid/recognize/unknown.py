@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +26,17 @@ from voxid.recognize.enrollment import MIN_CONSISTENCY_LLR, Enrollment, mismatch
 from voxid.recognize.listening import Heard
 from voxid.recognize.opened import OpenGallery
 from voxid.recognize.remembering import Remembered, Remembering, UnnamedVoice, compare_unknown, purge
+from voxid.recognize.witness import refusals
 from voxid.speech import SpeechQuality
 
 __all__ = ["NAMING_PURPOSE", "UnknownMatches", "UnknownPeople"]
 
 NAMING_PURPOSE = "diarize-name"
 """The consent purpose a person must have given to be named on a timeline."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +54,27 @@ class UnknownMatches:
     threshold_llr: float
 
 
+def _refusals_on_record(
+    act: str,
+) -> Callable[[Callable[Concatenate[UnknownPeople, P], R]], Callable[Concatenate[UnknownPeople, P], R]]:
+    """Return a decorator of a verb: what it refuses is written down, about the id its first argument names."""
+
+    def decorated(
+        verb: Callable[Concatenate[UnknownPeople, P], R],
+    ) -> Callable[Concatenate[UnknownPeople, P], R]:
+        @functools.wraps(verb)
+        def run(unknown: UnknownPeople, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            id_ = args[0] if args else kwargs.get("id_")
+            with refusals(
+                unknown.gallery, act, lambda _: unknown.id_now(id_) if isinstance(id_, str) else None
+            ):
+                return verb(unknown, *args, **kwargs)
+
+        return run
+
+    return decorated
+
+
 class UnknownPeople:
     """The unknown people of one gallery; `Gallery.unknown` gives it.
 
@@ -55,7 +83,13 @@ class UnknownPeople:
     """
 
     def __init__(self, gallery: OpenGallery) -> None:
-        self._gallery = gallery
+        self.gallery = gallery
+
+    def id_now(self, id_: str) -> str | None:
+        """Return the id of the unknown person `id_` leads to, also of one who may not be used; None: there is none."""
+        with self._store().snapshot() as roster:
+            now_id = roster.known_as.get(id_, id_)
+            return now_id if now_id in roster.unknown else None
 
     def people(self) -> list[UnknownPerson]:
         """Return the unknown people whose time has not run out, last heard first, then those who opted out.
@@ -63,13 +97,14 @@ class UnknownPeople:
         Raises:
             StoreError: store_damaged.
         """
-        now = self._gallery.now()
+        now = self.gallery.now()
         valid = [seen for record in self._store().read_unknown() if (seen := record.at(now)) is not None]
         people = [record.public() for record in valid]
         heard = [person for person in people if person.last_at is not None]
         heard.sort(key=lambda person: (person.last_at, person.id), reverse=True)
         return heard + [person for person in people if person.last_at is None]
 
+    @_refusals_on_record("unknown.remembered")
     def remember(
         self,
         voices: Sequence[UnnamedVoice],
@@ -96,7 +131,7 @@ class UnknownPeople:
         Raises:
             InputError: profile_unknown. CompatibilityError: model_mismatch, bundle_uncalibrated. StoreError.
         """
-        gallery = self._gallery
+        gallery = self.gallery
         gallery.bundle.check_calibrated()
         gallery.bundle.profile(profile)
         store, index = gallery.stored()
@@ -122,7 +157,7 @@ class UnknownPeople:
         Raises:
             InputError: profile_unknown. StoreError: store_damaged.
         """
-        bundle, now = self._gallery.bundle, self._gallery.now()
+        bundle, now = self.gallery.bundle, self.gallery.now()
         valid = [seen for record in self._store().read_unknown() if (seen := record.at(now)) is not None]
         comparable = [one for one in valid if one.opt_out is None and len(one.embeddings(bundle.id))]
         return UnknownMatches(
@@ -140,19 +175,20 @@ class UnknownPeople:
         Raises:
             StoreError: store_damaged.
         """
-        store, now = self._store(), self._gallery.now()
+        store, now = self._store(), self.gallery.now()
         with store.snapshot() as roster:
             known_as = dict(roster.known_as)
             known = (seen for record in store.read_unknown() if (seen := record.at(now)) is not None)
             unknown = {record.id for record in known if record.opt_out is None}
             wanted = [holder for id_ in set(ids) if (holder := known_as.get(id_, "")) in roster.entries]
-            named = {record.id: _name_of(record, self._gallery) for record in store.read_many(wanted)}
+            named = {record.id: _name_of(record, self.gallery) for record in store.read_many(wanted)}
         found: dict[str, str | None] = {}
         for id_ in ids:
             now_id = known_as.get(id_, id_)
             found[id_] = now_id if now_id in unknown else named.get(now_id)
         return found
 
+    @_refusals_on_record("unknown.named")
     def name(
         self,
         id_: str,
@@ -172,7 +208,7 @@ class UnknownPeople:
             InputError: unknown_missing, name_invalid, enrollment_inconsistent, not_enough_speech.
             CompatibilityError: model_mismatch, bundle_uncalibrated. StoreError.
         """
-        gallery = self._gallery
+        gallery = self.gallery
         gallery.bundle.check_calibrated()
         applied = Application(
             gallery.bundle,
@@ -198,6 +234,7 @@ class UnknownPeople:
 
         return applied.commit(store, index, self._heard(record), hand_over)
 
+    @_refusals_on_record("unknown.merged")
     def merge(self, keep: str, other: str, *, allow_inconsistent: bool = False) -> UnknownPerson:
         """Join two unknown people who are one: `keep` gets what is kept of `other`, whose id leads to `keep`.
 
@@ -216,9 +253,10 @@ class UnknownPeople:
                 raise _changed_meanwhile(keep)
             change.unknown.put(joined)
             change.unknown.remove(gone.id, heir=kept.id)
-            change.record(Event("unknown.merged", person_id=kept.id, at=self._gallery.now()))
+            change.record(Event("unknown.merged", person_id=kept.id, at=self.gallery.now()))
         return joined.public()
 
+    @_refusals_on_record("unknown.forgotten")
     def forget(self, id_: str) -> UnknownPerson:
         """Destroy an unknown person's key, voice and recordings, and prove that the bytes are gone from the file.
 
@@ -233,9 +271,10 @@ class UnknownPeople:
             for voice in record.heard:
                 change.forget_seconds(voice.sighting.audio_sha256, voice.seconds)
             change.unknown.remove(record.id)
-            change.record(Event("unknown.forgotten", person_id=record.id, at=self._gallery.now()))
+            change.record(Event("unknown.forgotten", person_id=record.id, at=self.gallery.now()))
         return record.public()
 
+    @_refusals_on_record("unknown.opted_out")
     def opt_out(self, id_: str, evidence: str) -> UnknownPerson:
         """Forget an unknown person but for the voice, by which they are recognised and never kept again.
 
@@ -246,7 +285,7 @@ class UnknownPeople:
         Raises:
             PolicyError: wish_missing. InputError: unknown_missing. StoreError.
         """
-        wish = OptOut(evidence, self._gallery.now())
+        wish = OptOut(evidence, self.gallery.now())
         with self._store().changing() as change:
             record = self._any(id_)
             for voice in record.heard:
@@ -254,7 +293,7 @@ class UnknownPeople:
             kept = record.opted_out(wish)
             change.unknown.drop_ids_of(record.id, erase=True)
             change.unknown.put(kept, erase_old=True)
-            change.record(Event("unknown.opted_out", person_id=kept.id, at=self._gallery.now()))
+            change.record(Event("unknown.opted_out", person_id=kept.id, at=self.gallery.now()))
         return kept.public()
 
     def purge(self, *, dry_run: bool = False) -> list[UnknownPerson]:
@@ -266,7 +305,7 @@ class UnknownPeople:
         Raises:
             StoreError: erase_incomplete when another process holds old pages.
         """
-        now, store = self._gallery.now(), self._store()
+        now, store = self.gallery.now(), self._store()
         if dry_run:
             records = store.read_unknown()
         else:
@@ -278,7 +317,7 @@ class UnknownPeople:
         return [record.public() for record in records if record.at(now) is not record]
 
     def _store(self) -> Store:
-        return self._gallery.stored()[0]
+        return self.gallery.stored()[0]
 
     def _seal(self, id_: str) -> bytes | None:
         with self._store().snapshot() as roster:
@@ -303,14 +342,14 @@ class UnknownPeople:
     def _standing(self, id_: str) -> UnknownRecord:
         """The unknown person of that id as far as it may be used."""
         record = self._any(id_)
-        valid = None if record.opt_out is not None else record.at(self._gallery.now())
+        valid = None if record.opt_out is not None else record.at(self.gallery.now())
         if valid is None:
             why = "opted out" if record.opt_out is not None else "expired and is to be purged"
             raise InputError("unknown_missing", f"{id_!r} has {why}; nothing may be done with the voice.")
         return valid
 
     def _check_alike(self, kept: UnknownRecord, gone: UnknownRecord) -> None:
-        bundle = self._gallery.bundle
+        bundle = self.gallery.bundle
         sides = []
         for record in (kept, gone):
             if not len(record.embeddings(bundle.id)):
@@ -325,7 +364,7 @@ class UnknownPeople:
             )
 
     def _heard(self, record: UnknownRecord) -> list[Heard]:
-        bundle = self._gallery.bundle
+        bundle = self.gallery.bundle
         if any(voice.voiceprint.info.bundle_id != bundle.id for voice in record.heard):
             raise mismatch_of(record.id, record.voiceprints, bundle)
         return [

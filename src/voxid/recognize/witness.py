@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -23,6 +24,7 @@ __all__ = [
     "decision_event",
     "enrollment_events",
     "on_record",
+    "refusals",
     "refusals_on_record",
     "search_events",
 ]
@@ -44,6 +46,24 @@ def on_record(gallery: OpenGallery) -> Store | None:
     return store if store is not None and store.audited else None
 
 
+@contextmanager
+def refusals(gallery: OpenGallery, act: str, about: Callable[[Store], str | None]) -> Iterator[None]:
+    """Let what is refused within be written down as the outcome of an act.
+
+    Args:
+        gallery: whose log.
+        act: that was wanted.
+        about: returns the id of whom it is about; None: nobody on record.
+    """
+    try:
+        yield
+    except (PolicyError, InputError, CompatibilityError) as error:
+        store = on_record(gallery)
+        if store is not None:
+            store.record([Event(act, f"refused:{error.code}", about(store), at=gallery.now())])
+        raise
+
+
 def refusals_on_record(
     act: str, *, named: bool = True
 ) -> Callable[[Callable[Concatenate[G, P], R]], Callable[Concatenate[G, P], R]]:
@@ -57,15 +77,9 @@ def refusals_on_record(
     def decorated(verb: Callable[Concatenate[G, P], R]) -> Callable[Concatenate[G, P], R]:
         @functools.wraps(verb)
         def run(gallery: G, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            try:
+            name = (args or (kwargs.get("name"),))[0] if named else None
+            with refusals(gallery, act, lambda store: store.find(name) if isinstance(name, str) else None):
                 return verb(gallery, *args, **kwargs)
-            except (PolicyError, InputError, CompatibilityError) as error:
-                store = on_record(gallery)
-                if store is not None:
-                    name = (args or (kwargs.get("name"),))[0] if named else None
-                    person_id = store.find(name) if isinstance(name, str) else None
-                    store.record([Event(act, f"refused:{error.code}", person_id, at=gallery.now())])
-                raise
 
         return run
 
