@@ -82,10 +82,15 @@ class _Frame:
         ]
 
 
-def draw_det(reports: Sequence[VerificationReport], labels: Sequence[str]) -> str:
+def draw_det(
+    reports: Sequence[VerificationReport],
+    labels: Sequence[str],
+    axes: tuple[str, str] = ("false-accept rate, %", "false-reject rate, %"),
+) -> str:
     """Return the DET curves of systems, with a dot at each EER and a diamond at each shipped threshold.
 
-    A line is dotted where so low a rate cannot be seen in so few trials (rule of 3).
+    ``axes`` are the names of the two errors. A line is dotted where so low a rate cannot be seen in so few trials
+    (rule of 3).
 
     Source: Martin et al., "The DET curve in assessment of detection task performance" (1997).
     """
@@ -94,7 +99,7 @@ def draw_det(reports: Sequence[VerificationReport], labels: Sequence[str]) -> st
     edge = (_deviate(least), _deviate(0.5))
     frame = _Frame(62, 14, 62 + 440, 14 + 440, edge, edge)
     ticks = [(_deviate(t / 100), f"{t:g}") for t in _TICKS_PERCENT if t / 100 >= least]
-    parts = frame.grid(ticks, ticks) + frame.titles("false-accept rate, %", "false-reject rate, %")
+    parts = frame.grid(ticks, ticks) + frame.titles(*axes)
     for number, report in enumerate(reports):
         curve = RankedTrials(report.scores, report.is_target).curve()
         far, frr = curve.far[0], curve.frr[0]
@@ -116,10 +121,12 @@ def draw_det(reports: Sequence[VerificationReport], labels: Sequence[str]) -> st
     parts.append(
         _text(frame.left, y + 2, "dot: EER; diamond: a shipped threshold; dotted: too few trials", "tick")
     )
-    return _svg(520, y + 14, "Detection error trade-off: false-reject rate against false-accept rate", parts)
+    return _svg(520, y + 14, "Detection error trade-off", parts)
 
 
-def draw_scores(report: VerificationReport) -> str:
+def draw_scores(
+    report: VerificationReport, names: tuple[str, str] = ("same person", "different people")
+) -> str:
     """Return the distributions of target and non-target LLRs (scores, where there are no LLRs) with the thresholds."""
     values = report.scores if report.llrs is None else report.llrs
     low, high = (float(v) for v in np.quantile(values, [0.0005, 0.9995]))
@@ -149,12 +156,12 @@ def draw_scores(report: VerificationReport) -> str:
     parts.append(_text((frame.left + frame.right) / 2, frame.bottom + 36, name, "axis mid"))
     parts += [
         f'<rect class="area a" x="{frame.left}" y="8" width="14" height="12"/>',
-        _text(frame.left + 20, 18, f"same person ({report.targets:,})", "key"),
+        _text(frame.left + 20, 18, f"{names[0]} ({report.targets:,})", "key"),
         f'<rect class="area b" x="{frame.left + 180}" y="8" width="14" height="12"/>',
-        _text(frame.left + 210, 18, f"different people ({report.nontargets:,})", "key"),
+        _text(frame.left + 210, 18, f"{names[1]} ({report.nontargets:,})", "key"),
     ]
     return _svg(
-        _WIDTH, frame.bottom + 46, "How scores of same and of different people are distributed", parts
+        _WIDTH, frame.bottom + 46, f"How scores of {names[0]} and of {names[1]} are distributed", parts
     )
 
 

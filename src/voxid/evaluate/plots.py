@@ -45,11 +45,15 @@ def write_plots(
     return []
 
 
-def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
+def plot_det(
+    reports: Sequence[VerificationReport],
+    path: str | Path,
+    errors: tuple[str, str] = ("false-accept rate, %", "false-reject rate, %"),
+) -> Path:
     """Write the DET curves of systems or lists to one picture and return its path.
 
     Both axes are on the normal-deviate scale, where Gaussian scores make straight lines. A point marks
-    each EER, a diamond each threshold that was set elsewhere and shipped.
+    each EER, a diamond each threshold that was set elsewhere and shipped; ``errors`` are the axes' names.
 
     Raises:
         ConfigError: ``plot_extra_missing``. InputError: ``output_unwritable``.
@@ -82,8 +86,8 @@ def plot_det(reports: Sequence[VerificationReport], path: str | Path) -> Path:
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_aspect("equal")
-    axes.set_xlabel("false-accept rate, %")
-    axes.set_ylabel("false-reject rate, %")
+    axes.set_xlabel(errors[0])
+    axes.set_ylabel(errors[1])
     axes.set_title("Detection error trade-off", loc="left", fontweight="bold")
     axes.grid(color="0.92")
     figure.legend(

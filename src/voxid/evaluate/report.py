@@ -6,9 +6,9 @@ A table never mixes trial lists or diarization protocols: systems stand side by 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -24,7 +24,6 @@ from voxid.evaluate.verification_report import METRICS, VerificationReport
 
 if TYPE_CHECKING:
     from voxid.evaluate.diarization_study import DiarizationStudy
-    from voxid.evaluate.spoof_report import SpoofReport
 
 Report = VerificationReport | IdentificationReport | DiarizationReport
 
@@ -39,16 +38,23 @@ _METRIC_TITLES = {
 _IN_PERCENT = {"eer", "auc"}
 
 
-def write_json(reports: Sequence[Report | Study | DiarizationStudy | SpoofReport], path: str | Path) -> None:
+def write_json(reports: Sequence[Report | Study | DiarizationStudy], path: str | Path) -> None:
     """Write one report or study as its JSON object, several as a list.
 
     Raises:
         InputError: ``output_unwritable``.
     """
     records = [report.to_dict() for report in reports]
-    text = json.dumps(
-        records[0] if len(records) == 1 else records, indent=2, ensure_ascii=False, allow_nan=False
-    )
+    write_records(records[0] if len(records) == 1 else records, path)
+
+
+def write_records(records: Mapping[str, Any] | Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Write what is JSON already to a file.
+
+    Raises:
+        InputError: ``output_unwritable``.
+    """
+    text = json.dumps(records, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         Path(path).write_text(text + "\n", encoding="utf-8")
     except OSError as error:

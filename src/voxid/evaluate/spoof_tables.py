@@ -11,10 +11,11 @@ from rich.text import Text
 
 from voxid.evaluate.bootstrap import Estimate
 from voxid.evaluate.report import cell
+from voxid.evaluate.spoof_genuine import GenuineReport
 from voxid.evaluate.spoof_protocol import OUTCOMES
 from voxid.evaluate.spoof_report import SPOOF_METRICS, SpoofGroup, SpoofReport
 
-__all__ = ["METRIC_TITLES", "outcome_words", "render_spoof", "subtitle_of"]
+__all__ = ["METRIC_TITLES", "outcome_words", "render_genuine", "render_spoof", "subtitle_of"]
 
 METRIC_TITLES: Final[Mapping[str, tuple[str, float]]] = {
     "eer": ("EER", 100.0),
@@ -52,6 +53,23 @@ def render_spoof(report: SpoofReport) -> RenderableType:
             shown.append(_groups(kind, groups))
     shown += [_species(report), _notes(report)]
     return Group(*shown)
+
+
+def render_genuine(report: GenuineReport) -> RenderableType:
+    """Return how much of a set of genuine speech is falsely flagged, whole and by cohort, as a table."""
+    table = _table(
+        f"genuine: {report.name}", ("called spoof, %", "not called genuine, %", "people", "recordings")
+    )
+    for cohort in (report.whole, *report.cohorts):
+        rates = ("too few" if rate is None else cell(rate, 100.0) for rate in (cohort.flagged, cohort.held))
+        name = f"{cohort.attribute}: {cohort.value}" if cohort.value else cohort.attribute
+        table.add_row(name, *rates, str(cohort.speakers), f"{cohort.recordings:,}")
+    lines = [
+        f"[low, high] is the 95 % interval; speakers resampled {report.resamples} times (seed {report.seed}).",
+        f"Verdicts: {outcome_words(report.whole.outcomes)}.",
+        *report.notes,
+    ]
+    return Group(table, Text("\n".join(f"- {line}" for line in lines) + "\n", style="dim"))
 
 
 def outcome_words(counts: Mapping[str, int]) -> str:
