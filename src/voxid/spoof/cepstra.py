@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voxid.spoof.spectra import RATE_HZ, Framing, spectra
 
-__all__ = ["CqccOptions", "LfccOptions", "constant_q", "cqcc", "deltas", "lfcc", "linear_bands"]
+__all__ = ["CqccOptions", "LfccOptions", "constant_q", "constant_q_kernel", "cqcc", "deltas", "lfcc", "linear_bands"]
 
 _FLOOR: Final = np.float32(1e-10)
 _Q_BLOCK_FRAMES: Final = 64
@@ -118,7 +118,7 @@ def constant_q(
     Source: Brown and Puckette, "An efficient algorithm for the calculation of a constant Q transform", JASA 92, 1992;
     widths by Schörkhuber, Klapuri, Holighaus and Dörfler, AES 53, 2014, equation 2.
     """
-    middles, kernel, length = _kernel(options)
+    middles, kernel, length = constant_q_kernel(options)
     half = length // 2
     framing = Framing(length, options.hop_samples, length, 0.0)
     framing.frames(samples[: options.hop_samples])  # refuses what is no waveform
@@ -132,7 +132,7 @@ def constant_q(
 
 
 @cache
-def _kernel(options: CqccOptions) -> tuple[NDArray[np.float64], NDArray[np.complex64], int]:
+def constant_q_kernel(options: CqccOptions) -> tuple[NDArray[np.float64], NDArray[np.complex64], int]:
     """Return (middles (F,), spectra of the windows (L / 2 + 1, F), L samples a frame)."""
     n_bins = options.octaves * options.bins_per_octave
     highest_hz = RATE_HZ / 2

@@ -13,6 +13,8 @@ from voxid.train.eend.recipe import EendRecipe
 from voxid.train.eend.run import run_eend
 from voxid.train.segmentation.recipe import SegmentationRecipe
 from voxid.train.segmentation.run import run_segmentation
+from voxid.train.spoof.recipe import SpoofRecipe
+from voxid.train.spoof.run import run_spoof
 from voxid.train.target.recipe import TargetRecipe
 from voxid.train.target.run import run_target_speech
 
@@ -41,6 +43,7 @@ TASKS: Final = {
     "segmentation": Task(SegmentationRecipe, run_segmentation),
     "target_speech": Task(TargetRecipe, run_target_speech),
     "eend": Task(EendRecipe, run_eend),
+    "spoof": Task(SpoofRecipe, run_spoof),
 }
 
 

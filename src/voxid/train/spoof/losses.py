@@ -9,10 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["OneClass", "TwoClassMargin"]
+from voxid.errors import ConfigError
+
+__all__ = ["Margin", "OneClass", "TwoClassMargin", "loss_named"]
 
 
-class OneClass(nn.Module):
+class Margin(nn.Module):
+    """A head: scores embeddings, and says how wrong the scores are."""
+
+    def score(self, embeddings: Tensor) -> Tensor:
+        """Return (B,): higher is more genuine."""
+        raise NotImplementedError
+
+
+class OneClass(Margin):
     """OC-Softmax: genuine embeddings near one direction, all others away from it, with a margin of their own.
 
     Args:
@@ -44,7 +54,7 @@ class OneClass(nn.Module):
         return functional.softplus(self.scale * short)
 
 
-class TwoClassMargin(nn.Module):
+class TwoClassMargin(Margin):
     """Additive-margin softmax over genuine and spoof.
 
     Args:
@@ -70,3 +80,17 @@ class TwoClassMargin(nn.Module):
         """Return (B,) losses of embeddings (B, E) and ``genuine`` (B,) bool."""
         right = torch.where(genuine, 1.0, -1.0)
         return functional.softplus(self.scale * (self.margin - right * self.score(embeddings)))
+
+
+def loss_named(name: str, embedding: int) -> Margin:
+    """Return a fresh head.
+
+    Raises:
+        ConfigError: ``recipe_invalid``; the sentence lists those there are.
+    """
+    heads = {"one_class": OneClass, "two_class": TwoClassMargin}
+    if name not in heads:
+        raise ConfigError(
+            "recipe_invalid", f"the loss is {name!r}; known: {', '.join(heads)}. Change the recipe."
+        )
+    return heads[name](embedding)
