@@ -9,7 +9,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS ?= dev,media,plot,serve,postgres,tracing
+EXTRAS ?= dev,challenge,media,plot,serve,postgres,tracing
 # Files of tests at a time; the fixtures of a file are made once.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 COMMA  := ,
