@@ -14,7 +14,7 @@ from voxid.bundle import Bundle
 from voxid.errors import CompatibilityError, InputError, VoxidError
 from voxid.features import frame_count
 from voxid.frontend import FrontEnd
-from voxid.graph import GraphRuns
+from voxid.graph import GraphRuns, release_memory
 from voxid.speech import speech_mask
 from voxid.timeline import Segment
 
@@ -149,6 +149,12 @@ class Embedder:
             weights.append(np.concatenate([aligned, filler]))
         found = self._run({"fbank": np.stack(features), "weights": np.stack(weights)})
         return [vectors[: len(own)] for vectors, own in zip(found, masks, strict=True)]
+
+    def release_memory(self) -> None:
+        """Give back what longer runs of a ``masks`` graph took; a plain one hears one voice at a time."""
+        if self.front_end.layout == "masks":
+            fbank = np.zeros((1, 2 * _MIN_MASK_FRAMES, self.front_end.mels), np.float32)
+            release_memory(self._session, {"fbank": fbank, "weights": np.ones_like(fbank[:, None, :, 0])})
 
     def _checked(
         self, masks: NDArray[np.float32], n_frames: int, x: NDArray[np.float32]

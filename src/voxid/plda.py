@@ -40,7 +40,9 @@ class Plda:
 
     def project(self, vectors: NDArray[np.floating]) -> Floats:
         """Return (..., D') of centred embeddings (..., D) of length 1."""
-        return np.asarray((np.asarray(vectors, dtype=np.float64) - self.mean) @ self.transform.T)
+        centred = np.array(vectors, dtype=np.float64)  # a copy, so that the mean can be taken away in place
+        centred -= self.mean
+        return np.asarray(centred @ self.transform.T)
 
     def llr(
         self, enroll: Floats, n_enroll: NDArray[np.integer], probe: Floats, n_probe: NDArray[np.integer]

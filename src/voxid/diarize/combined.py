@@ -31,7 +31,6 @@ from voxid.diarize.windows import Windows, check_long_enough, embed_windows, pla
 from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
-from voxid.score import center
 
 _STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
 """Where each stage begins and ends in what progress tells: roughly its share of the time."""
@@ -155,7 +154,7 @@ def hear(
         count,
         windows,
         purity(activity, windows),
-        center(embeddings, embedder.bundle.mean),
+        embeddings,
         waveform.duration_s,
     )
 
@@ -272,10 +271,12 @@ def _path(
 def _with_path(
     whole: SpeakerActivity, path: NDArray[np.int64], count: NDArray[np.float32], options: DiarizeOptions
 ) -> SpeakerActivity:
-    """Return the activity of the voices with the path of the windows believed beside it."""
-    share = options.path_share
-    believed = np.zeros((len(path), max(whole.probability.shape[1], int(path.max()) + 1)), np.float32)
-    np.multiply(whole.probability, 1.0 - share, out=believed[:, : whole.probability.shape[1]])
+    """Return the activity of the voices with the path of the windows believed beside it; ``whole`` is overwritten."""
+    share, believed = options.path_share, whole.probability
+    unheard = int(path.max()) + 1 - believed.shape[1]  # speakers whom only windows know
+    if unheard > 0:
+        believed = np.pad(believed, ((0, 0), (0, unheard)))
+    believed *= np.float32(1.0 - share)
     spoken = np.flatnonzero(path >= 0)
     believed[spoken, path[spoken]] += share
     wanted = np.where(count >= options.overlap_count, np.maximum(np.round(count), 2.0), 1.0)

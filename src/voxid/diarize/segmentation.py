@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.errors import InputError
-from voxid.features import FRAME_LENGTH_S, fbank, frame_count
-from voxid.graph import GraphRuns, open_model
+from voxid.features import FRAME_LENGTH_S, N_MELS, fbank, frame_count
+from voxid.graph import GraphRuns, open_model, release_memory
 
 DEFAULT_SEGMENTER: Final = "segmenter-small"
 STEP_FRAMES: Final = 2
@@ -28,6 +28,7 @@ _RATE_HZ: Final = 16_000
 _HOP_SAMPLES: Final = 160
 _BLOCK_FRAMES: Final = 6_000  # a minute of features at once
 _BATCH_CHUNKS: Final = 4
+_LONG_FRAMES: Final = 180_000  # half an hour: a recording that needs the memory for other things
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,10 @@ class Segmenter:
         found = self._session.run(None, {"fbank": np.ascontiguousarray(features, np.float32)})[0]
         return np.asarray(found, np.float32)
 
+    def release_memory(self) -> None:
+        """Give back what hearing several chunks at once took."""
+        release_memory(self._session, {"fbank": np.zeros((1, self.chunk_frames, N_MELS), np.float32)})
+
     def segment(
         self,
         samples: NDArray[np.float32],
@@ -116,6 +121,8 @@ class Segmenter:
             if progress is not None:
                 progress(min(1.0, (first + len(chunks)) / len(starts)))
         _silence_beyond(found, starts, n_frames)
+        if n_frames > _LONG_FRAMES:
+            self.release_memory()
         return LocalActivity(found, starts, n_frames)
 
 

@@ -23,7 +23,6 @@ from voxid.embedding import Embedder, with_margin
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
 from voxid.plda import Plda
-from voxid.score import center
 from voxid.speech import detect_speech, speech_mask
 from voxid.timeline import Segment
 
@@ -109,7 +108,7 @@ def embed_recording(
         options,
         lambda share: _report(progress, "voices", share),
     )
-    return EmbeddedWindows(windows, center(embeddings, embedder.bundle.mean))
+    return EmbeddedWindows(windows, embeddings)
 
 
 def join_windows(

@@ -27,8 +27,8 @@ def cluster_vbx(task: Task) -> Labels:
     """
     options = task.options.vbx or (WINDOWS if task.ordered else LOCAL_VOICES)
     space = task.space
-    gamma = soften(_begin(task)[task.items], options.smoothing)
-    result = infer_speakers(space.project(task.embeddings), space.between, gamma, options)
+    begun = soften(_begin(task)[task.items], options.smoothing)
+    result = infer_speakers(space.project(task.embeddings), space.between, begun, options)
     return absorb_minor(task, renumber(result.labels), task.min_weight)
 
 

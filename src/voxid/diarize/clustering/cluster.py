@@ -52,7 +52,8 @@ def cluster(
     trusted = np.flatnonzero(voices.seconds >= options.min_voice_s)
     if len(trusted) < max(count.least, 1):
         trusted = np.arange(len(voices))
-    task = make_task(voices.take(trusted), count, options, plda)
+    some = voices.take(trusted) if len(trusted) < len(voices) else voices
+    task = make_task(some, count, options, plda)
     labels = np.full(len(voices), -1, dtype=np.int64)
     labels[trusted] = find_automatically(task) if automatic else find_labels(task)
     if voices.crowded or len(trusted) < len(voices):

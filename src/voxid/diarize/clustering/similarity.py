@@ -10,6 +10,8 @@ from voxid.diarize.clustering.voices import Floats
 _BINS = 4096
 """Similarities are counted in so many bins before the Gaussians are fitted: error of the threshold under 0.0002."""
 
+_TILE = 512
+
 
 def cosine_matrix(means: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (M, M) mean cosines between items: the dot products of their mean unit embeddings (M, D)."""
@@ -41,8 +43,17 @@ def plda_scores(a: NDArray[np.float32], b: NDArray[np.float32], psi: Floats) -> 
 
 
 def symmetric(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the matrix with both halves exactly equal: clustering follows ties, and rounding must not break them."""
-    return np.maximum(matrix, matrix.T)
+    """Return the matrix with both halves exactly equal: clustering follows ties, and rounding must not break them.
+
+    It is overwritten, tile by tile: a second matrix of the items of ten hours would be 92 MB.
+    """
+    for first in range(0, len(matrix), _TILE):
+        rows = slice(first, first + _TILE)
+        for after in range(first, len(matrix), _TILE):
+            columns = slice(after, after + _TILE)
+            higher = np.maximum(matrix[rows, columns], matrix[columns, rows].T)
+            matrix[rows, columns], matrix[columns, rows] = higher, higher.T
+    return matrix
 
 
 def split_scores(scores: NDArray[np.floating], iterations: int = 20) -> float:
