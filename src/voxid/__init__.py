@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from voxid.gallery import Consent
     from voxid.recognize import Enrollment, Gallery
     from voxid.speech import QualityPolicy
+    from voxid.spoof.detector import detect_spoof
+    from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
     from voxid.timeline import Segment, Timeline, Turn
 
 __version__: Final = "0.1.0"
@@ -57,12 +59,15 @@ __all__ = [
     "PolicyError",
     "QualityPolicy",
     "Segment",
+    "SpoofOutcome",
+    "SpoofVerdict",
     "StoreError",
     "Timeline",
     "Turn",
     "VoxidError",
     "Waveform",
     "default_bundle",
+    "detect_spoof",
     "diarize",
     "find",
     "load_audio",
@@ -86,12 +91,15 @@ _HOME: Final[dict[str, tuple[str, str]]] = {
     "PolicyError": ("voxid.errors", "PolicyError"),
     "QualityPolicy": ("voxid.speech", "QualityPolicy"),
     "Segment": ("voxid.timeline", "Segment"),
+    "SpoofOutcome": ("voxid.spoof.verdict", "SpoofOutcome"),
+    "SpoofVerdict": ("voxid.spoof.verdict", "SpoofVerdict"),
     "StoreError": ("voxid.errors", "StoreError"),
     "Timeline": ("voxid.timeline", "Timeline"),
     "Turn": ("voxid.timeline", "Turn"),
     "VoxidError": ("voxid.errors", "VoxidError"),
     "Waveform": ("voxid.audio", "Waveform"),
     "default_bundle": ("voxid.bundle", "default_bundle"),
+    "detect_spoof": ("voxid.spoof.detector", "detect_spoof"),
     "diarize": ("voxid.diarize", "diarize"),
     "find": ("voxid.diarize.find", "find"),
     "load_audio": ("voxid.audio", "load"),
