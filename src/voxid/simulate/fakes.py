@@ -7,7 +7,7 @@ learn them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,14 +15,15 @@ import numpy as np
 
 from voxid.audio import SAMPLE_RATE_HZ
 from voxid.errors import InputError
-from voxid.simulate import parametric, replay, vocoders
+from voxid.simulate import conversion, parametric, replay, splicing, vocoders, world
 from voxid.simulate.distortions import Samples
 
 __all__ = ["FAMILIES", "GENERATORS", "Generator", "generators"]
 
 FAMILIES = ("vocoder", "vc", "concatenation", "formant", "hmm", "neural", "replay")
 
-Forge = Callable[[Samples, np.random.Generator], Samples]
+Alone = Callable[[Samples, np.random.Generator], Samples]
+Forge = Callable[[Samples, np.random.Generator, Sequence[Samples]], Samples]
 
 _SHORTEST_S = 0.2
 _LOUDEST = 0.999
@@ -46,12 +47,13 @@ class Generator:
     needs: str | None = None
     keeps_length: bool = True
 
-    def make(self, samples: Samples, rng: np.random.Generator) -> Samples:
+    def make(self, samples: Samples, rng: np.random.Generator, others: Sequence[Samples] = ()) -> Samples:
         """Return spoofed speech, float32 at 16 kHz, finite, of the power of the original, never above 1.
 
         Args:
             samples: (N,) float32 at 16 kHz, at least 0.2 s, of genuine speech.
             rng: of all settings and noise: the same state gives the same samples.
+            others: further recordings of the same person, which splicing takes pieces of.
 
         Raises:
             InputError: the samples are too short or digital silence.
@@ -64,7 +66,7 @@ class Generator:
                 f"{self.name} was given {samples.size / SAMPLE_RATE_HZ:.2f} s of audio with a power of {power:.1g}; "
                 f"it needs {_SHORTEST_S} s that are not silent: leave this recording out.",
             )
-        made = np.nan_to_num(np.asarray(self.forge(samples, rng), dtype=np.float64), posinf=0.0, neginf=0.0)
+        made = np.nan_to_num(self.forge(samples, rng, others).astype(np.float64), posinf=0.0, neginf=0.0)
         gain = np.sqrt(power / max(float(np.mean(made**2)), 1e-12))
         loudest = float(np.abs(made).max()) * gain
         return np.asarray(made * (gain * min(1.0, _LOUDEST / max(loudest, 1e-9))), dtype=np.float32)
@@ -91,22 +93,64 @@ def generators(names: str | None = None) -> list[Generator]:
     return list(chosen.values())
 
 
+def _from_one(forge: Alone) -> Forge:
+    """Return the function for a registry in which splicing takes other recordings too."""
+    return lambda samples, rng, others: forge(samples, rng)
+
+
+def _vocoder(name: str, source: str, forge: Alone) -> Generator:
+    return Generator(name, "vocoder", source, _from_one(forge))
+
+
+def _world(name: str, family: str, forge: Alone) -> Generator:
+    return Generator(f"world-{name}", family, "Morise et al. 2016 (WORLD)", _from_one(forge), needs="pyworld")
+
+
+def _voice(name: str, source: str, forge: Alone, keeps_length: bool = True) -> Generator:
+    return Generator(name, "vc", source, _from_one(forge), keeps_length=keeps_length)
+
+
+def _splice(name: str, forge: Forge) -> Generator:
+    return Generator(
+        f"splice-{name}", "concatenation", "Yi et al. 2021 (half-truth)", forge, keeps_length=False
+    )
+
+
+_PSOLA = "Moulines and Charpentier 1990 (TD-PSOLA)"
 _ALL = (
-    Generator("griffin-lim", "vocoder", "Griffin and Lim 1984", vocoders.griffin_lim),
-    Generator("fast-griffin-lim", "vocoder", "Perraudin et al. 2013", vocoders.fast_griffin_lim),
-    Generator("mel-griffin-lim", "vocoder", "Wang et al. 2017 (Tacotron)", vocoders.mel_griffin_lim),
-    Generator("rtisi", "vocoder", "Beauregard et al. 2005", vocoders.real_time_inversion),
-    Generator("phase-zero", "vocoder", "Oppenheim and Schafer", vocoders.zero_phase),
-    Generator("phase-random", "vocoder", "Oppenheim and Schafer", vocoders.random_phase),
-    Generator("phase-minimum", "vocoder", "Oppenheim and Schafer", vocoders.minimum_phase),
-    Generator("lpc-pulse", "vocoder", "Atal and Hanauer 1971", parametric.lpc_pulse),
-    Generator("lpc-mixed", "vocoder", "McCree and Barnwell 1995", parametric.lpc_mixed),
-    Generator("lpc-noise", "vocoder", "Atal and Hanauer 1971, noise alone", parametric.lpc_noise),
-    Generator("lpc-one-bit", "vocoder", "Un and Magill 1975", parametric.lpc_one_bit),
-    Generator("sinusoidal", "vocoder", "McAulay and Quatieri 1986", parametric.sinusoidal),
-    Generator("harmonic-noise", "vocoder", "Stylianou 2001", parametric.harmonics_and_noise),
-    Generator("cepstral", "vocoder", "Oppenheim 1969", parametric.cepstral),
-    Generator("channel", "vocoder", "Dudley 1939", parametric.channel),
-    Generator("replay", "replay", "Wang et al. 2020 (ASVspoof 2019), simulated", replay.replay),
+    _vocoder("griffin-lim", "Griffin and Lim 1984", vocoders.griffin_lim),
+    _vocoder("fast-griffin-lim", "Perraudin et al. 2013", vocoders.fast_griffin_lim),
+    _vocoder("mel-griffin-lim", "Wang et al. 2017 (Tacotron)", vocoders.mel_griffin_lim),
+    _vocoder("rtisi", "Beauregard et al. 2005", vocoders.real_time_inversion),
+    _vocoder("phase-zero", "Oppenheim and Schafer", vocoders.zero_phase),
+    _vocoder("phase-random", "Oppenheim and Schafer", vocoders.random_phase),
+    _vocoder("phase-minimum", "Oppenheim and Schafer", vocoders.minimum_phase),
+    _vocoder("lpc-pulse", "Atal and Hanauer 1971", parametric.lpc_pulse),
+    _vocoder("lpc-mixed", "McCree and Barnwell 1995", parametric.lpc_mixed),
+    _vocoder("lpc-noise", "Atal and Hanauer 1971, noise alone", parametric.lpc_noise),
+    _vocoder("lpc-one-bit", "Un and Magill 1975", parametric.lpc_one_bit),
+    _vocoder("sinusoidal", "McAulay and Quatieri 1986", parametric.sinusoidal),
+    _vocoder("harmonic-noise", "Stylianou 2001", parametric.harmonics_and_noise),
+    _vocoder("cepstral", "Oppenheim 1969", parametric.cepstral),
+    _vocoder("channel", "Dudley 1939", parametric.channel),
+    _world("copy", "vocoder", world.rebuilt),
+    _world("smooth", "vocoder", world.smoothed),
+    _world("no-aperiodicity", "vocoder", world.without_aperiodicity),
+    _world("whisper", "vocoder", world.whispered),
+    _world("monotone", "vc", world.spoken_flat),
+    _world("pitch", "vc", world.other_pitch),
+    _world("formants", "vc", world.other_formants),
+    _world("voice", "vc", world.other_voice),
+    _voice("psola-pitch", _PSOLA, conversion.pitch),
+    _voice("psola-monotone", _PSOLA, conversion.monotone),
+    _voice("psola-tempo", _PSOLA, conversion.tempo, keeps_length=False),
+    _voice("psola-voice", _PSOLA, conversion.pitch_and_formants),
+    _voice("formants", "Oppenheim 1969, envelope stretched", conversion.formants),
+    _voice("phase-vocoder", "Flanagan and Golden 1966", conversion.stretched),
+    _splice("shuffled", splicing.shuffled),
+    _splice("hard", splicing.hard_joined),
+    _splice("inserted", splicing.inserted),
+    _splice("repeated", splicing.repeated),
+    Generator("replay", "replay", "Wang et al. 2020 (ASVspoof 2019), simulated", _from_one(replay.replay)),
 )
 GENERATORS: Mapping[str, Generator] = MappingProxyType({made.name: made for made in _ALL})

@@ -120,9 +120,14 @@ def pitch_hz(samples: Samples, hop_samples: int) -> NDArray[np.float64]:
     alike = irfft(np.abs(rfft(cut * window, size, axis=1)) ** 2, size, axis=1)[:, : longest + 1]
     alike = alike / (alike[:, :1] + 1e-9) * (own[0] / own)
     # Multiples of the period fit as well as the period itself: a longer lag must be better by a little.
-    lags = np.arange(shortest, longest + 1)
-    lag = (alike[:, lags] - 0.03 * np.log2(lags / shortest)).argmax(axis=1) + shortest
-    strength = alike[np.arange(lag.size), lag]
+    lags = np.arange(shortest, longest)
+    top = (alike[:, lags] > alike[:, lags - 1]) & (alike[:, lags] >= alike[:, lags + 1])
+    fit = np.where(top, alike[:, lags] - 0.03 * np.log2(lags / shortest), -1.0)
+    lag = fit.argmax(axis=1) + shortest
+    row = np.arange(lag.size)
+    before, after = alike[row, lag - 1], alike[row, lag + 1]
+    bend = np.minimum(before - 2.0 * alike[row, lag] + after, -1e-9)
+    period = lag + np.clip(0.5 * (before - after) / bend, -0.5, 0.5)  # top of the parabola through the three
     loudness = np.sqrt(np.mean(cut**2, axis=1))
-    voiced = (strength > _PERIODIC) & (loudness > _LOUD * max(float(loudness.max()), 1e-9))
-    return np.where(voiced, SAMPLE_RATE_HZ / lag, 0.0)
+    voiced = (fit.max(axis=1) > _PERIODIC) & (loudness > _LOUD * max(float(loudness.max()), 1e-9))
+    return np.where(voiced, SAMPLE_RATE_HZ / period, 0.0)
