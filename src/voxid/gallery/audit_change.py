@@ -7,11 +7,14 @@ from typing import Final
 
 from voxid.audit.events import Event
 from voxid.gallery.audit_rows import AuditWriter, Waiting
+from voxid.gallery.documents import INDEX_KEY
 
 __all__ = ["AuditChange"]
 
 # Documents that only say how far some work has come, or what was decided: that is written down by who does it.
-_WORK: Final = frozenset({"job", "session", "enrollment", "live", "idempotency", "attempts", "decision"})
+_WORK: Final = frozenset(
+    {"job", "session", "enrollment", "live", "idempotency", "attempts", "decision", INDEX_KEY}
+)
 
 
 class AuditChange:

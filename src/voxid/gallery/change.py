@@ -16,7 +16,7 @@ from voxid.gallery.audit_change import AuditChange
 from voxid.gallery.audit_rows import AuditWriter, Waiting
 from voxid.gallery.database import Named
 from voxid.gallery.document_change import DocumentChange
-from voxid.gallery.documents import Counted, Document
+from voxid.gallery.documents import INDEX_KEY, Counted, Document
 from voxid.gallery.keys import Keyring, bound_to, forgotten_tag, new_data_key, opt_out_tag
 from voxid.gallery.names import lookup_form
 from voxid.gallery.records import PersonRecord
@@ -50,6 +50,7 @@ class Change:
         generation: of the gallery this change began from.
         before_erasing: called before an erasure is written.
         traces: bytes of erased rows, to be proved gone after the commit.
+        forgets_index: somebody is erased whose vector may lie in an index file: the keys of all such files go too.
         unknown: what changes of unknown people and their ids.
         documents: what changes of documents and counters.
         audit: what is written into the audit log.
@@ -60,6 +61,7 @@ class Change:
     ) -> None:
         self.generation = roster.state.generation
         self.traces: list[bytes] = []
+        self.forgets_index = False
         self._connection = connection
         self.before_erasing: Callable[[], None] = lambda: None
         self.keyring = keyring
@@ -170,6 +172,7 @@ class Change:
         self._flush()
         if erase:
             self.traces.extend(self._traces(person_id))
+            self.forgets_index = True
         for table in (voiceprints, consents):
             self._connection.execute(table.delete().where(table.c.person_id == person_id))
         self._connection.execute(people.delete().where(people.c.id == person_id))
@@ -297,6 +300,8 @@ class Change:
     def write(self) -> State:
         """Write the next state into the transaction and return it; the same state when nothing changed."""
         self._flush()
+        if self.forgets_index:
+            self.documents.erase_all(INDEX_KEY)
         state = self._roster.state
         documents = self.documents
         people_changed = bool(self._entries or self._opt_out_keys or self._opt_outs or self.unknown.changed)

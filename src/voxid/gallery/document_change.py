@@ -119,6 +119,13 @@ class DocumentChange:
             self.bury(kind, id_)
         return True
 
+    def erase_all(self, kind: str) -> None:
+        """Delete all documents of a kind, and prove after the commit that their bytes are gone."""
+        for row in self._connection.execute(sa.select(documents).where(documents.c.kind == kind)).all():
+            found = DocumentRow(*row)
+            self._delete(found)
+            self._traces.extend([found.sealed[:16], found.sealed[-16:]])
+
     def remove_of(self, person_id: str, *, erase: bool) -> None:
         """Destroy a person's key and documents."""
         rows = self._rows_of(person_id)

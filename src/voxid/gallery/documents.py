@@ -18,13 +18,16 @@ from uuid import UUID
 
 from voxid.errors import InputError
 
-__all__ = ["MAX_DOCUMENT_BYTES", "REVOKED", "Counted", "Document", "new_document_id"]
+__all__ = ["INDEX_KEY", "MAX_DOCUMENT_BYTES", "REVOKED", "Counted", "Document", "new_document_id"]
 
 MAX_DOCUMENT_BYTES: Final = 8 << 20
 """Of a body as JSON; a timeline of ten hours takes a tenth of it."""
 
 REVOKED: Final = "revoked"
 """A state: older copies of such a document do not come back by restoring a backup."""
+
+INDEX_KEY: Final = "index_key"
+"""The kind of the documents that hold keys of index files; an erasure deletes all of them."""
 
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")

@@ -1,8 +1,8 @@
 """Who sounds most like this: exact inner-product search over unit vectors kept in half precision.
 
-The index is a cache in memory, made from the store and never written to disk. It answers with ids and
-approximate scores (half precision: within 1e-3 for unit vectors); who is named is decided from the store's own
-vectors. FAISS numbers rows by position; the ids are ours, in a list kept in step, because FAISS's id map
+The index is a cache in memory, made from the store; of a large one `index_file` keeps a sealed copy on disk. It answers
+with ids and approximate scores (half precision: within 1e-3 for unit vectors); who is named is decided from the store's
+own vectors. FAISS numbers rows by position; the ids are ours, in a list kept in step, because FAISS's id map
 returned vectors of removed people.
 """
 
@@ -26,6 +26,9 @@ class VectorIndex(Protocol):
     @property
     def ids(self) -> Sequence[str]:
         """The ids in row order."""
+
+    def vectors(self) -> NDArray[np.float16]:
+        """Return the vectors as held (M, D), in row order."""
 
     def rebuild(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Forget everything and hold these: ids (M), vectors (M, D) of unit length."""
@@ -62,6 +65,11 @@ class FaissIndex:
     def ids(self) -> Sequence[str]:
         """The ids in row order."""
         return self._ids
+
+    def vectors(self) -> NDArray[np.float16]:
+        """Return the vectors as held (M, D), in row order."""
+        codes: NDArray[np.uint8] = faiss.vector_to_array(self._index.codes)
+        return codes.view(np.float16).reshape(-1, self.dim)
 
     def rebuild(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Forget everything and hold these.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from voxid.errors import CompatibilityError
 from voxid.gallery.consent import PURPOSES
 from voxid.gallery.index import FaissIndex, VectorIndex
+from voxid.gallery.index_file import IndexFile, KeptIndex
 from voxid.gallery.roster import Roster
 from voxid.gallery.rows import Glimpse
 from voxid.gallery.store import Store
@@ -21,6 +24,10 @@ __all__ = ["PeopleIndex", "reference_vector"]
 
 _REBUILD_SHARE = 0.2  # above this share of changed people, a rebuild is cheaper than removing one by one
 _FOREVER_S = float("inf")
+FEWEST_KEPT = 2_000
+"""People from whom on a copy of the index is kept on disk; fewer are read from the store in under 0.2 s."""
+_KEPT_EVERY_S = 300.0  # it is written after a full reading, at the end, and in between no oftener than this
+_KEPT_AFTER_SHARE = 0.02  # of the people changed since it was written
 
 
 def reference_vector(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -60,9 +67,12 @@ class PeopleIndex:
         store: where the people are.
         bundle_id: only voiceprints this bundle made are compared.
         mean: (D,) float32, the bundle's mean embedding.
+        fewest_kept: people from whom on a sealed copy is kept where the store has a place for one.
     """
 
-    def __init__(self, store: Store, bundle_id: str, mean: NDArray[np.float32]) -> None:
+    def __init__(
+        self, store: Store, bundle_id: str, mean: NDArray[np.float32], fewest_kept: int = FEWEST_KEPT
+    ) -> None:
         self._store = store
         self._bundle_id = bundle_id
         self._mean = mean
@@ -74,6 +84,13 @@ class PeopleIndex:
         self._expires_s: NDArray[np.float64] = np.zeros(0, dtype=np.float64)
         self._allowed_for: dict[str, _Allowed] = {}
         self._generation = 0
+        self._fewest_kept = fewest_kept
+        self._file = None
+        if store.index_path is not None:
+            self._file = IndexFile(store.index_path, store, _made_for(bundle_id, mean))
+        self._on_disk = False
+        self._n_since = 0  # people changed since the file was written
+        self._tried_s = -_FOREVER_S
 
     def __len__(self) -> int:
         """Return how many people can be compared, as of the last `sync`."""
@@ -95,15 +112,47 @@ class PeopleIndex:
         if roster.state.generation == self._generation:
             return
         current = {id_: entry.seal for id_, entry in roster.entries.items()}
+        if not self._seals and len(current) >= self._fewest_kept:
+            self._load()
         changed = [id_ for id_, seal in current.items() if self._seals.get(id_) != seal]
         gone = [id_ for id_ in self._seals if id_ not in current]
-        if not self._seals or len(changed) + len(gone) > _REBUILD_SHARE * len(self._seals):
+        n_changed = len(changed) + len(gone)
+        whole = not self._seals or n_changed > _REBUILD_SHARE * len(self._seals)
+        if whole:
             self._rebuild(list(current))
         else:
             self._update(changed, gone)
         self._seals = current
         self._align()
         self._generation = roster.state.generation
+        self._n_since += n_changed
+        if self._on_disk and n_changed and self._file is not None and not self._file.opens():
+            self._file.delete()  # somebody was erased, here or by another process
+            self._on_disk = False
+        if whole or time.monotonic() - self._tried_s > _KEPT_EVERY_S:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write the copy on disk where it is missing, or many have changed since."""
+        current = self._on_disk and self._n_since <= _KEPT_AFTER_SHARE * len(self._seals)
+        if self._file is None or current or len(self._seals) < self._fewest_kept:
+            return
+        self._tried_s = time.monotonic()
+        rest = [id_ for id_ in self._seals if id_ not in self._listed]
+        ids = [*self._index.ids, *rest]
+        nobody = _Listed(0, _FOREVER_S)
+        lines = [self._listed.get(id_) or self._foreign.get(id_) or nobody for id_ in ids]
+        kept = KeptIndex(
+            ids,
+            np.frombuffer(b"".join(self._seals[id_] for id_ in ids), np.uint8).reshape(len(ids), -1),
+            np.array([line.purposes for line in lines], np.uint8),
+            np.array([line.expires_s for line in lines], np.float64),
+            np.array([id_ in self._foreign for id_ in ids], np.uint8),
+            self._index.vectors(),
+        )
+        self._on_disk = self._file.write(kept, self._generation)
+        if self._on_disk:
+            self._n_since = 0
 
     def search(
         self, vectors: NDArray[np.float32], k: int, purpose: str | None, now: datetime
@@ -129,6 +178,22 @@ class PeopleIndex:
         scores, ids = self._index.search(vectors, k, allowed)
         for line, at in zip(ids, scores, strict=True):
             yield list(zip(line, at, strict=True))
+
+    def _load(self) -> None:
+        """Take over the copy on disk, as far as it is one: what has changed since is brought up like any change."""
+        kept = None if self._file is None else self._file.read(int(self._mean.shape[0]))
+        if kept is None:
+            return
+        n = len(kept.vectors)
+        self._index.rebuild(kept.ids[:n], kept.vectors.astype(np.float32))
+        facts = zip(kept.purposes.tolist(), kept.expires_s.tolist(), strict=True)
+        listed = dict(zip(kept.ids, (_Listed(*fact) for fact in facts), strict=True))
+        self._listed = {id_: listed[id_] for id_ in kept.ids[:n]}
+        self._foreign = {kept.ids[row]: listed[kept.ids[row]] for row in np.flatnonzero(kept.foreign)}
+        content, size = kept.seals.tobytes(), kept.seals.shape[1]
+        self._seals = {id_: content[at * size : (at + 1) * size] for at, id_ in enumerate(kept.ids)}
+        self._on_disk = True
+        self._tried_s = time.monotonic()
 
     def _rebuild(self, person_ids: list[str]) -> None:
         self._listed, self._foreign = {}, {}
@@ -189,6 +254,11 @@ class PeopleIndex:
             return False
         bit, now_s = _bit(purpose), now.timestamp()
         return any(line.purposes & bit and line.expires_s > now_s for line in self._foreign.values())
+
+
+def _made_for(bundle_id: str, mean: NDArray[np.float32]) -> str:
+    """Return what the vectors and bits of a copy depend on, beside the rows."""
+    return f"{bundle_id} {sha256(mean.astype('<f4').tobytes()).hexdigest()} {' '.join(PURPOSES)}"
 
 
 def _bit(purpose: str) -> int:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -43,7 +43,9 @@ from voxid.gallery.tables import voiceprints
 from voxid.gallery.tombstones import ERASURES_SUFFIX, ErasureFile, Tombstones
 from voxid.stages import stage
 
-__all__ = ["FORMAT_VERSION", "Store", "StoreReport"]
+__all__ = ["FORMAT_VERSION", "INDEX_SUFFIX", "Store", "StoreReport"]
+
+INDEX_SUFFIX: Final = ".index"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class Store(PeopleReading):
         # To write: whoever waits for it does not give up after some seconds, as who waits for the engine does.
         self._turn = threading.RLock()
         self._beside: ErasureFile | None = None
+        self.index_path: Path | None = None  # of the search index on disk; see `voxid.gallery.index_file`
         if isinstance(database.path, Path):
+            self.index_path = database.path.with_name(database.path.name + INDEX_SUFFIX)
             beside = database.path.with_name(database.path.name + ERASURES_SUFFIX)
             self._beside = ErasureFile(beside, keyring)
         self._change: tuple[int, Change] | None = None  # the one in progress, and by which thread
@@ -144,6 +148,9 @@ class Store(PeopleReading):
                     self._change = None
                 unfinished = self._roster.state.erasure_unfinished
                 state = change.write()
+            if change.forgets_index and self.index_path is not None:
+                with suppress(OSError):  # its key is gone: nobody opens it
+                    self.index_path.unlink(missing_ok=True)
             change.apply_to(self._roster, state)
             tell_written(change.audit.written)
             self._keep_tombstones(change.tombstones())
@@ -151,6 +158,11 @@ class Store(PeopleReading):
                 # Another process's erasure was cut off: its traces are not known here, so all is rewritten.
                 self._finish_erasure(change.traces, rewrite=unfinished)
             self._database.keep_room()
+
+    @property
+    def changed_here(self) -> bool:
+        """Whether this thread is inside `changing`."""
+        return self._change is not None and self._change[0] == threading.get_ident()
 
     @property
     def audited(self) -> bool:

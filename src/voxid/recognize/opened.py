@@ -53,6 +53,7 @@ class OpenGallery:
         create: bool = True,
         policy: QualityPolicy | None = None,
         clock: Callable[[], datetime] = utc_now,
+        keep_index: bool | Path = True,
     ) -> Self:
         """Return the gallery at `location`.
 
@@ -67,6 +68,8 @@ class OpenGallery:
             create: whether a missing gallery is a new one or an error.
             policy: what speech is good enough; `QualityPolicy()` when None.
             clock: returns the time with time zone.
+            keep_index: whether a sealed copy of the search index of many people is kept (`voxid.gallery.index_file`):
+                beside a gallery file, or in a file of that path.
 
         Raises:
             InputError: store_missing. ConfigError: key_missing, key_invalid, key_readable_by_others,
@@ -79,7 +82,7 @@ class OpenGallery:
             bundle or default_bundle(),
             policy or QualityPolicy(),
             clock,
-            lambda: Store.open(path, key=key, create=create),
+            lambda: _opened(Store.open(path, key=key, create=create), keep_index),
         )
         if create and not path.exists():
             check_creatable(path, key)
@@ -89,6 +92,8 @@ class OpenGallery:
 
     def close(self) -> None:
         """Close the file; the gallery cannot be used afterwards."""
+        if self._index is not None:
+            self._index.keep()
         if self._store is not None:
             self._store.close()
 
@@ -120,3 +125,11 @@ class OpenGallery:
                 self._store = self._opener()
                 self._index = PeopleIndex(self._store, self.bundle.id, self.bundle.mean)
             return self._store, self._index
+
+
+def _opened(store: Store, keep_index: bool | Path) -> Store:
+    if not isinstance(keep_index, bool):
+        store.index_path = keep_index
+    elif not keep_index:
+        store.index_path = None
+    return store

@@ -155,6 +155,7 @@ class ServiceSettings:
         host, port: where to listen.
         bundle: model by name or folder; None: the one that comes with voxid.
         secure_cookies: browsers send the session over https only; set it wherever there is TLS in front.
+        keep_index: of many people a sealed copy of the search index is kept on disk, so that the next start is quick.
     """
 
     data: Path = Path("voxid-data")
@@ -165,6 +166,7 @@ class ServiceSettings:
     port: int = 8470
     bundle: str | None = None
     secure_cookies: bool = False
+    keep_index: bool = True
     limits: Limits = Limits()
     live: LiveLimits = LiveLimits()
     oidc: OidcSettings | None = None

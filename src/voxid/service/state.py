@@ -151,7 +151,12 @@ class Tenants:
             self._open.clear()
 
     def _opened(self, id_: str, location: Location) -> Tenant:
-        gallery = Gallery.open(location, bundle=self._bundle, key=self._key_file(), clock=self._clock)
+        keep_index: bool | Path = self._settings.keep_index
+        if keep_index and self._settings.database is not None:
+            keep_index = self._settings.data / "index" / f"{id_}.index"
+        gallery = Gallery.open(
+            location, bundle=self._bundle, key=self._key_file(), clock=self._clock, keep_index=keep_index
+        )
         store, _ = gallery.stored()
         store.start_audit()
         return Tenant(id_, gallery, ApiKeys(id_, store), Sessions(id_, store))
