@@ -100,11 +100,15 @@ def serving(
     clock: Clock | None = None,
     limits: Limits | None = None,
     operations: OperationsSettings | None = None,
+    detector: Path | None = None,
 ) -> Iterator[Served]:
     """Serve the galleries in a folder; the default tenant is made where it is missing."""
     clock = clock or Clock()
     settings = ServiceSettings(
-        data=folder, limits=limits or Limits(), operations=operations or OperationsSettings()
+        data=folder,
+        limits=limits or Limits(),
+        operations=operations or OperationsSettings(),
+        detector=detector,
     )
     app = create_app(settings, clock)
     service: Service = app.state.service

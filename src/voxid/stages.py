@@ -2,6 +2,7 @@
 
     decode   a recording into samples
     speech   samples into regions of speech
+    spoof    a voice asked whether it is live and human; includes the wait for a place in a batch
     embed    speech into a voiceprint; in a service this includes the wait for a place in a batch
     search   the gallery, for strangers
     score    one claim against one person's references
@@ -19,7 +20,7 @@ from typing import Final, TypeAlias
 
 __all__ = ["STAGES", "Watcher", "stage", "watch_stages"]
 
-STAGES: Final = ("decode", "speech", "embed", "search", "score", "write")
+STAGES: Final = ("decode", "speech", "spoof", "embed", "search", "score", "write")
 
 Watcher: TypeAlias = Callable[[str], AbstractContextManager[object]]
 """Told the name of a stage, returns what is entered when it begins and left when it ends."""

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from voxid.diarize.online import Event
+    from voxid.diarize.online import Event, SpoofEvent
+
+    Told = Event | SpoofEvent
+
+_LIVE = {"genuine": "sounds live", "suspicious": "suspicious", "spoof": "suspected fake", "cannot_tell": ""}
 
 
 @contextmanager
-def showing(heard_s: Callable[[], float], as_json: bool) -> Iterator[Callable[[Sequence[Event]], None]]:
+def showing(heard_s: Callable[[], float], as_json: bool) -> Iterator[Callable[[Sequence[Told]], None]]:
     """Give what shows events: lines of JSON, a table that changes, or, where nothing can change, lines."""
     if as_json:
         yield _print_lines
@@ -33,21 +37,29 @@ def showing(heard_s: Callable[[], float], as_json: bool) -> Iterator[Callable[[S
     board = Board()
     with Live(board.table(0.0), console=console, auto_refresh=False, transient=True) as screen:
 
-        def show(events: Sequence[Event]) -> None:
+        def show(events: Sequence[Told]) -> None:
             board.take(events)
             screen.update(board.table(heard_s()), refresh=True)
 
         yield show
 
 
-def _print_lines(events: Sequence[Event]) -> None:
+def _print_lines(events: Sequence[Told]) -> None:
     for event in events:
         print_line(event.to_dict())
 
 
-def _print_events(console: Console, events: Sequence[Event]) -> None:
-    """Print turns that are over, and what was wrong about them."""
+def _print_events(console: Console, events: Sequence[Told]) -> None:
+    """Print turns that are over, and what was wrong about them; of voices the last word, and before it the bad ones."""
+    from voxid.diarize.online import SpoofEvent
+
     for event in events:
+        if isinstance(event, SpoofEvent):
+            outcome = event.verdict.outcome.value
+            if event.final or outcome in ("suspicious", "spoof"):
+                said = f"{event.speaker}: {outcome}: {event.verdict.reason}"
+                console.print(f"{clock(event.at_s)}  {said}", markup=False)
+            continue
         if event.kind == "tentative":
             continue
         turn = event.turn
@@ -63,11 +75,16 @@ class Board:
     def __init__(self, most: int = 12) -> None:
         self._most = most
         self._last: dict[int, Event] = {}
+        self._verdicts: dict[int, SpoofEvent] = {}
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[Told]) -> None:
         """Take what was told."""
+        from voxid.diarize.online import SpoofEvent
+
         for event in events:
-            if event.withdrawn:
+            if isinstance(event, SpoofEvent):
+                self._verdicts[event.voice] = event
+            elif event.withdrawn:
                 self._last.pop(event.turn_id, None)
             else:
                 self._last[event.turn_id] = event
@@ -84,12 +101,20 @@ class Board:
             table.add_column(heading, justify="right")
         table.add_column("who", overflow="fold")
         table.add_column("")
+        table.add_column("")
+        live = {one.speaker: one.verdict.outcome.value for one in self._verdicts.values()}
         for turn_id in sorted(self._last, key=lambda one: self._last[one].turn.start_s):
             event = self._last[turn_id]
             turn = event.turn
             state = {"tentative": "speaking", "final": "", "revised": "revised"}[event.kind.value]
             style = "bold" if turn.named else "dim" if event.kind == "tentative" else ""
-            table.add_row(clock(turn.start_s), clock(turn.end_s), Text(turn.speaker, style=style), state)
+            table.add_row(
+                clock(turn.start_s),
+                clock(turn.end_s),
+                Text(turn.speaker, style=style),
+                state,
+                _LIVE.get(live.get(turn.speaker, ""), ""),
+            )
         return table
 
 

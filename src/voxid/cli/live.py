@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voxid.audio import Waveform
-    from voxid.diarize.online import LiveOptions, LiveSession
+    from voxid.diarize.online import LiveOptions, LiveSession, PieceDetector
     from voxid.diarize.options import SpeakerCount
     from voxid.timeline import Timeline
 
@@ -77,6 +77,13 @@ def live(
         Path | None, typer.Option("--segmenter", metavar="FOLDER", help="Another local segmentation model.")
     ] = None,
     channel: options.Channel = None,
+    spoof: Annotated[
+        bool, typer.Option("--spoof", help="Also tell whether each speaker is a live human voice.")
+    ] = False,
+    detector: Annotated[
+        Path | None,
+        typer.Option("--detector", metavar="FOLDER", help="Another spoof detector; with --spoof."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line: every event, then the timeline.")
     ] = False,
@@ -101,7 +108,8 @@ def live(
         chosen = LiveOptions(latency_s=latency)
         count = SpeakerCount.checked(speakers, min_speakers, max_speakers)
         source = open_source(audio, rate, 0.0 if fast else speed, channel)
-        with _session(source, segmenter, gallery, bundle, count, chosen) as session:
+        judge = _detector(detector) if spoof or detector else None
+        with _session(source, segmenter, gallery, bundle, count, chosen, judge) as session:
             kept = Kept(source, wanted=bool(html or svg or png))
             timeline = follow(source, session, kept, as_json)
         waveform = kept.waveform(timeline)
@@ -129,6 +137,7 @@ def _session(
     bundle: str | None,
     count: SpeakerCount,
     chosen: LiveOptions,
+    judge: PieceDetector | None,
 ) -> Iterator[LiveSession]:
     """Give a session for a source, with the people to name in reach while it lasts."""
     from voxid.diarize.online import LiveSession
@@ -145,10 +154,17 @@ def _session(
             options=chosen,
             rate_hz=source.rate_hz,
             uri=source.name,
+            spoof=judge,
         )
     finally:
         if people:
             people.close()
+
+
+def _detector(folder: Path | None) -> PieceDetector:
+    from voxid.spoof.detector import SpoofDetector, default_detector
+
+    return SpoofDetector.load(folder) if folder else default_detector()
 
 
 def follow(source: Source, session: LiveSession, kept: Kept, as_json: bool) -> Timeline:
@@ -158,11 +174,11 @@ def follow(source: Source, session: LiveSession, kept: Kept, as_json: bool) -> T
             for block in source.blocks:
                 with interruption.held():
                     kept.add(block)
-                    show(session.feed(block))
+                    show([*session.feed(block), *session.judge()])
                 if interruption.asked:
                     break
         timeline = session.close()
-        show(list(session.closing_events))
+        show([*session.closing_events, *session.closing_verdicts])
     return timeline
 
 

@@ -22,6 +22,9 @@ __all__ = [
     "Person",
     "Policy",
     "RecordingReport",
+    "SpoofCheck",
+    "SpoofPiece",
+    "SpoofVerdict",
     "Voiceprint",
     "read",
 ]
@@ -81,6 +84,42 @@ class Page:
 
 
 @dataclass(frozen=True)
+class SpoofVerdict:
+    """Whether a voice is live and human: outcome genuine, suspicious, spoof or cannot_tell; it has no truth value."""
+
+    outcome: str
+    llr: float | None
+    replay_llr: float | None
+    domain_distance: float | None
+    domain_limit: float | None
+    net_speech_s: float
+    bandwidth_hz: float
+    model_id: str
+    reason: str
+
+    def __bool__(self) -> bool:
+        raise TypeError("a spoof verdict is not true or false; look at its outcome.")
+
+
+@dataclass(frozen=True)
+class SpoofPiece:
+    """A few seconds of a recording, and what the detector made of them."""
+
+    start_s: float
+    end_s: float
+    llr: float
+
+
+@dataclass(frozen=True)
+class SpoofCheck(SpoofVerdict):
+    """What came of checking one recording."""
+
+    pieces: tuple[SpoofPiece, ...]
+    duration_s: float
+    audio_sha256: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """What came of a verification; true only when accepted. `id` is what it is kept under, e.g. to dispute it."""
 
@@ -95,6 +134,7 @@ class Decision:
     model_id: str
     audio_sha256: str | None
     reason: str
+    spoof: SpoofVerdict | None = None
 
     def __bool__(self) -> bool:
         return self.accepted
@@ -111,7 +151,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Identification:
-    """Whom a voice may be, best first; nobody: unknown."""
+    """Whom a voice may be, best first; nobody: unknown, or withheld because the voice was not found to be live."""
 
     candidates: tuple[Candidate, ...]
     compared: int
@@ -119,6 +159,8 @@ class Identification:
     purpose: str
     model_id: str
     audio_sha256: str
+    spoof: SpoofVerdict | None = None
+    withheld: bool = False
 
 
 @dataclass(frozen=True)

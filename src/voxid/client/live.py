@@ -43,6 +43,7 @@ class CallFormat:
         channel_names: what the sides are called.
         names: whether people are named.
         latency_s: how old speech is when it is first told, 0.5 to 5 s in halves.
+        spoof: whether it is told if each speaker is a live human voice; None: as the tenant's policy has it.
     """
 
     sample_rate_hz: int
@@ -52,6 +53,7 @@ class CallFormat:
     channel_names: tuple[str, ...] = ()
     names: bool = True
     latency_s: float = 2.0
+    spoof: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class LiveCall:
         sequence: of the last message that came.
         sent_frames: sent so far; after `resume` what the service has of them.
         rest: what was told while `end` waited for the timeline.
+        verdicts: the last verdict told of each voice, by its number.
 
     Raises:
         VoxidError: as the service refuses.
@@ -100,6 +103,7 @@ class LiveCall:
     sequence: int = 0
     sent_frames: int = 0
     rest: list[Message] = field(default_factory=list, repr=False)
+    verdicts: dict[int, Message] = field(default_factory=dict, repr=False)
     _socket: Any = field(default=None, repr=False)
     _token: str = field(default="", repr=False)
 
@@ -205,6 +209,9 @@ class LiveCall:
         except ConnectionClosed:
             raise _lost() from None
         self.sequence = int(message.get("sequence", self.sequence))
+        for verdict in message["spoof"] if message["type"] == "snapshot" else [message]:
+            if verdict["type"] == "spoof":
+                self.verdicts[verdict["voice"]] = verdict
         return message
 
     def _encoded(self, samples: NDArray[Any]) -> bytes:

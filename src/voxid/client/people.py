@@ -14,6 +14,7 @@ from voxid.client.answers import (
     MergePreview,
     Page,
     Person,
+    SpoofCheck,
     read,
 )
 from voxid.client.transport import Recording, Transport
@@ -190,6 +191,15 @@ class PeopleCalls(Transport):
         """Return whom a voice may be. Raises: PolicyError: identify_off."""
         query = {"top": top, "profile": profile, "channel": channel}
         return read(Identification, self.send("/identifications", recording, query=query))
+
+    def check_spoof(
+        self, recording: Recording, *, channel: int | None = None, idempotency_key: str | None = None
+    ) -> SpoofCheck:
+        """Return whether the voice in a recording is live and human; nobody is compared."""
+        query = {"channel": channel}
+        return read(
+            SpoofCheck, self.send("/spoof-checks", recording, query=query, idempotency_key=idempotency_key)
+        )
 
 
 def _consent(purposes: Iterable[str], evidence: str, more: dict[str, Any]) -> dict[str, Any]:

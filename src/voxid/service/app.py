@@ -33,6 +33,7 @@ from voxid.service.api import (
     reviews,
     scores,
     sessions,
+    spoof_checks,
     unknown,
     verification,
     watchlists,
@@ -55,6 +56,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     enrollments.router,
     verification.router,
     identification.router,
+    spoof_checks.router,
     live_router,
     diarizations.router,
     corrections.router,
@@ -103,7 +105,9 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
         lifespan=lifespan,
     )
     app.state.service = service
-    app.state.live = LiveCalls(service.inference, settings.live)
+    app.state.live = LiveCalls(
+        service.inference, settings.live, lambda verdict: service.judged(verdict, "live")
+    )
     problems.install(app)
     app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
     for router in ROUTERS:

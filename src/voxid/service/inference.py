@@ -27,12 +27,13 @@ from voxid.embedding import Embedder, drop_embedder, put_embedder
 from voxid.graph import GraphRuns
 from voxid.segments import Segment
 from voxid.service.problems import TooOftenError
+from voxid.spoof.detector import SpoofDetector
 
 __all__ = ["Inference", "InferenceOptions", "Runs"]
 
 _WARM_S: Final = (1.0, 3.0, 10.0)
 _RETRY_S: Final = 1.0
-_JOINED_INPUTS: Final = {"fbank", "weights"}
+_JOINED_INPUTS: Final = {"fbank", "weights", "samples"}
 
 Inputs = dict[str, NDArray[np.float32]]
 
@@ -82,9 +83,15 @@ class Inference:
     Args:
         bundle: of the embeddings.
         options: threads, batches and limits.
+        detector: of spoofed voices; None: there is none, and nobody is asked for proof of life.
     """
 
-    def __init__(self, bundle: Bundle, options: InferenceOptions | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: InferenceOptions | None = None,
+        detector: SpoofDetector | None = None,
+    ) -> None:
         self.options = options or InferenceOptions()
         self.runs = Runs()
         self._bundle = bundle
@@ -94,6 +101,7 @@ class Inference:
         self._threads: list[threading.Thread] = []
         self._embedder: Embedder | None = None
         self._segmenter: Segmenter | None = None
+        self._detector = None if detector is None else detector.through(self._front)
 
     @property
     def embedder(self) -> Embedder:
@@ -108,6 +116,11 @@ class Inference:
         if self._segmenter is None:
             self._segmenter = default_segmenter().through(self._front)
         return self._segmenter
+
+    @property
+    def detector(self) -> SpoofDetector | None:
+        """What tells whether a voice is live and human, whose runs go through the workers."""
+        return self._detector
 
     @property
     def waiting(self) -> int:
@@ -125,6 +138,8 @@ class Inference:
             samples = (0.01 * quiet.standard_normal(round(seconds * SAMPLE_RATE_HZ))).astype(np.float32)
             self.voice(Waveform(samples, "warming", "", SAMPLE_RATE_HZ))
         self.segmenter.activity(np.zeros((1, self.segmenter.chunk_frames, 80), np.float32))
+        if self._detector is not None:
+            self._detector.scores(np.zeros((1, self._detector.measures.piece_samples), np.float32))
         put_embedder(self.embedder)
 
     def close(self) -> None:

@@ -118,6 +118,9 @@ class Metrics:
         self.enrollments = self._counter(
             "voxid_enrollments", "Enrollments done and refused, as written into the audit log.", "outcome"
         )
+        self.spoof_verdicts = self._counter(
+            "voxid_spoof_verdicts", "Voices asked whether they are live and human.", "purpose", "outcome"
+        )
         self.events = self._counter("voxid_audit_events", "Events on the disk, by act.", "act")
         self.audited = self._counter(
             "voxid_audited_requests", "Requests that changed or decided something and were answered well."
@@ -208,7 +211,7 @@ class _Indicators(Collector):
             "availability": _any(metrics.requests, "_total"),
             "enrollment_success": _any(metrics.enrollments, "_total"),
             "audit_completeness": _any(metrics.audited, "_total"),
-            "spoof_pass_rate": False,  # no detector comes with voxid yet, so nothing is passed or stopped
+            "spoof_pass_rate": _any(metrics.spoof_verdicts, "_total"),
         }
         family = GaugeMetricFamily(
             "voxid_indicator_available",

@@ -12,14 +12,15 @@ __all__ = ["ROLES", "SCOPES", "Principal", "scopes_of"]
 
 SCOPES: Final = (
     "audit consents correct diarize disputes enroll erase export identify keys live metrics models "
-    "people:read people:write policies review unknown verify watchlists"
+    "people:read people:write policies review spoof unknown verify watchlists"
 ).split()
 
 ROLES: Final[dict[str, frozenset[str]]] = {
     "operator": frozenset(
-        "consents correct diarize disputes enroll identify live models people:read people:write unknown verify".split()
+        "consents correct diarize disputes enroll identify live models people:read people:write spoof unknown "
+        "verify".split()
     ),
-    "reviewer": frozenset("correct diarize disputes models people:read review unknown".split()),
+    "reviewer": frozenset("correct diarize disputes models people:read review spoof unknown".split()),
     "auditor": frozenset("audit metrics models".split()),
     "admin": frozenset(SCOPES),
 }

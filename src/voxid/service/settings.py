@@ -154,6 +154,7 @@ class ServiceSettings:
         key_file: master key; None: VOXID_MASTER_KEY, else DATA/master.key (beside the file with `gallery`).
         host, port: where to listen.
         bundle: model by name or folder; None: the one that comes with voxid.
+        detector: folder of a spoof detector; None: the one that comes with voxid.
         secure_cookies: browsers send the session over https only; set it wherever there is TLS in front.
         keep_index: of many people a sealed copy of the search index is kept on disk, so that the next start is quick.
     """
@@ -165,6 +166,7 @@ class ServiceSettings:
     host: str = "127.0.0.1"
     port: int = 8470
     bundle: str | None = None
+    detector: Path | None = None
     secure_cookies: bool = False
     keep_index: bool = True
     limits: Limits = Limits()

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from voxid.audio import Waveform
 from voxid.bundle import Bundle
 from voxid.errors import ConfigError, InputError
 from voxid.gallery.keys import create_key_file
@@ -32,6 +33,9 @@ from voxid.service.retaining import RetentionTimer
 from voxid.service.running import JobRunner
 from voxid.service.settings import ServiceSettings
 from voxid.service.underway import UnderWay
+from voxid.spoof.detector import SpoofDetector, default_detector
+from voxid.spoof.verdict import SpoofVerdict
+from voxid.stages import stage
 from voxid.zoo.shelf import find_bundle
 
 __all__ = ["DEFAULT_TENANT", "Service", "Tenant", "Tenants"]
@@ -212,7 +216,7 @@ class Service:
         self.settings = settings
         self.clock = clock
         self.tenants = Tenants(settings, clock)
-        self.inference = Inference(self.tenants.bundle)
+        self.inference = Inference(self.tenants.bundle, detector=_detector(settings))
         self.remembered = Remembered(clock)
         self.tokens = None if settings.oidc is None else TokenReader(settings.oidc)
         self.attempts = Attempts(settings.limits, clock)
@@ -230,6 +234,30 @@ class Service:
         """
         self._quotas.take(tenant.store, tenant.id, counter, per_min, self.clock())
 
+    def detect(self, waveform: Waveform, purpose: str) -> SpoofVerdict:
+        """Return whether the voice in a recording is live and human.
+
+        Args:
+            purpose: what it is counted under: "spoof-check", "verify" or "identify".
+
+        Raises:
+            ConfigError: spoof_detector_missing. InputError: graph_failed. PolicyError: overloaded.
+        """
+        detector = self.inference.detector
+        if detector is None:
+            raise ConfigError(
+                "spoof_detector_missing",
+                "There is no spoof detector in this installation; name the folder of one with the setting detector.",
+            )
+        with stage("spoof"):
+            verdict = detector.detect(waveform)
+        self.judged(verdict, purpose)
+        return verdict
+
+    def judged(self, verdict: SpoofVerdict, purpose: str) -> None:
+        """Count a verdict; "live" is the purpose of those at the end of a call."""
+        self.metrics.spoof_verdicts.labels(purpose, verdict.outcome.value).inc()
+
     def start(self) -> None:
         """Begin what runs beside requests; called once, before the first of them."""
         self.inference.start()
@@ -242,6 +270,20 @@ class Service:
         self.jobs.close()
         self.inference.close()
         self.tenants.close()
+
+
+def _detector(settings: ServiceSettings) -> SpoofDetector | None:
+    """Return the spoof detector to ask; None where voxid came without one and none is named.
+
+    Raises:
+        InputError, CompatibilityError: as `SpoofDetector.load`, of the one that is named.
+    """
+    if settings.detector is not None:
+        return SpoofDetector.load(settings.detector)
+    try:
+        return default_detector()
+    except InputError:
+        return None
 
 
 def _spool_of(settings: ServiceSettings) -> Path:

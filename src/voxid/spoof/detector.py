@@ -33,6 +33,7 @@ __all__ = [
     "LEAST_BANDWIDTH_HZ",
     "LEAST_SPEECH_S",
     "SpoofDetector",
+    "SpoofEvidence",
     "default_detector",
     "detect_spoof",
 ]
@@ -47,6 +48,30 @@ _USABLE: Final = QualityPolicy()
 
 
 @dataclass(frozen=True, eq=False)
+class SpoofEvidence:
+    """What was heard of a stretch of one voice; several stretches, as of a call, are weighed together.
+
+    Args:
+        net_speech_s, bandwidth_hz: as in a verdict.
+        unusable: why nothing can be told from this speech; None where it can.
+        spans: of the pieces heard, in seconds.
+        scores: (B, 2) raw scores of them; None: none was heard.
+        embeddings: (B, E); likewise.
+    """
+
+    net_speech_s: float
+    bandwidth_hz: float
+    unusable: str | None = None
+    spans: tuple[Segment, ...] = ()
+    scores: NDArray[np.float64] | None = None
+    embeddings: NDArray[np.float64] | None = None
+
+    def later(self, by_s: float) -> SpoofEvidence:
+        """Return the same, of a stretch that began so much later."""
+        return replace(self, spans=tuple(Segment(one.start_s + by_s, one.end_s + by_s) for one in self.spans))
+
+
+@dataclass(frozen=True, eq=False)
 class SpoofDetector:
     """A spoof detector on disk, hash-checked: ``model.onnx`` (samples (B, N) -> scores (B, 2), embedding (B, E)), card.
 
@@ -58,6 +83,11 @@ class SpoofDetector:
     card: dict[str, Any] = field(repr=False)
     measures: DetectorCard = field(repr=False)
     _session: GraphRuns = field(repr=False)
+
+    @property
+    def piece_s(self) -> float:
+        """Seconds heard at once."""
+        return self.measures.piece_samples / SAMPLE_RATE_HZ
 
     @classmethod
     def load(cls, folder: str | Path, threads: int = 1) -> SpoofDetector:
@@ -108,28 +138,57 @@ class SpoofDetector:
         Raises:
             InputError: ``graph_failed``.
         """
+        return self.weigh([self.measure(waveform, regions)])
+
+    def measure(self, waveform: Waveform, regions: Sequence[Segment] | None = None) -> SpoofEvidence:
+        """Return what is heard of a recording, or of a part of one; `weigh` makes a verdict of it.
+
+        Args:
+            waveform, regions: as for `detect`.
+
+        Raises:
+            InputError: ``graph_failed``.
+        """
         regions = detect_speech(waveform) if regions is None else regions
         samples = np.asarray(waveform.samples)
         quality = measure_quality(waveform, regions)
         band_hz = min(bandwidth_hz(samples, regions), waveform.source_rate_hz / 2)
         if quality.net_speech_s < LEAST_SPEECH_S:
+            return SpoofEvidence(quality.net_speech_s, band_hz, _too_short(quality))
+        spans = piece_spans(regions, waveform.duration_s, self.piece_s)
+        scores, embeddings = self.scores(pieces_of(samples, spans, self.measures.piece_samples))
+        unusable = _unusable(quality, band_hz)
+        return SpoofEvidence(quality.net_speech_s, band_hz, unusable, tuple(spans), scores, embeddings)
+
+    def weigh(self, evidence: Sequence[SpoofEvidence]) -> SpoofVerdict:
+        """Return the verdict on one voice from all that was heard of it.
+
+        What is of no use counts only where there is nothing else.
+
+        Args:
+            evidence: of `measure`, at least one.
+        """
+        used = [one for one in evidence if one.unusable is None] or [
+            one for one in evidence if one.scores is not None
+        ]
+        used = used or list(evidence[-1:])
+        net_speech_s = sum(one.net_speech_s for one in used)
+        band_hz = max(one.bandwidth_hz for one in used)
+        scores = [one.scores for one in used if one.scores is not None]
+        embeddings = [one.embeddings for one in used if one.embeddings is not None]
+        unusable = used[-1].unusable
+        if not scores and unusable is not None:
             return SpoofVerdict(
-                SpoofOutcome.CANNOT_TELL,
-                *(None,) * 4,
-                quality.net_speech_s,
-                band_hz,
-                self.id,
-                _too_short(quality),
+                SpoofOutcome.CANNOT_TELL, *(None,) * 4, net_speech_s, band_hz, self.id, unusable
             )
-        spans = piece_spans(regions, waveform.duration_s, self.piece_samples / SAMPLE_RATE_HZ)
-        scores, embeddings = self.scores(pieces_of(samples, spans, self.piece_samples))
         llrs = {
             head.name: head.slope * column + head.offset
-            for head, column in zip(self.measures.heads, scores.T, strict=True)
+            for head, column in zip(self.measures.heads, np.concatenate(scores).T, strict=True)
         }
         means = {name: float(values.mean()) for name, values in llrs.items()}
-        distance = self.measures.domain.distance(embeddings.mean(axis=0))
-        outcome, reason = self._judged(means, distance, quality, band_hz)
+        distance = self.measures.domain.distance(np.concatenate(embeddings).mean(axis=0))
+        outcome, reason = self._judged(means, distance, unusable)
+        spans = [span for one in used for span in one.spans]
         pieces = tuple(
             (span.start_s, span.end_s, llr)
             for span, llr in zip(spans, llrs["synthetic"].tolist(), strict=True)
@@ -140,7 +199,7 @@ class SpoofDetector:
             means["replay"],
             distance,
             self.measures.domain.limit,
-            quality.net_speech_s,
+            net_speech_s,
             band_hz,
             self.id,
             reason,
@@ -148,10 +207,9 @@ class SpoofDetector:
         )
 
     def _judged(
-        self, llrs: Mapping[str, float], distance: float, quality: SpeechQuality, band_hz: float
+        self, llrs: Mapping[str, float], distance: float, unusable: str | None
     ) -> tuple[SpoofOutcome, str]:
         """Return the outcome, and why: first whether anything can be told, then the worse of the two questions."""
-        unusable = _unusable(quality, band_hz)
         if unusable is not None:
             return SpoofOutcome.CANNOT_TELL, unusable
         if distance > self.measures.domain.limit:

@@ -22,7 +22,7 @@ from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.recall import Recall
 from voxid.diarize.online.speakers import Assignment, Speakers
 from voxid.diarize.online.tracks import Tracks
-from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch
+from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch, speech_of
 from voxid.diarize.online.window import RollingWindow, Window
 from voxid.diarize.options import SpeakerCount
 from voxid.diarize.segmentation import STEP_FRAMES
@@ -98,7 +98,7 @@ class LiveSession:
         self._tracks = Tracks(segmenter.chunk_frames // STEP_FRAMES)
         self._book = Book(self.options.max_gap_s)
         self._recall = Recall(segmenter.chunk_frames, self.options.keep_s, self._window.hop_frames)
-        self._spoof = None if spoof is None else SpoofWatch(spoof)
+        self._spoof = None if spoof is None else SpoofWatch(spoof, rate_hz)
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
         self._closed: Timeline | None = None
@@ -236,9 +236,10 @@ def _watch(watch: SpoofWatch, window: Window, heard: Hearing, assigned: Assignme
         stretch = None
         if found is not None:
             first, end = (step * _STEP_SAMPLES for step in found)
-            own_s = float(own[slice(*found)].sum()) * STEP_S
             start_s = (heard.start_step + found[0]) * STEP_S
-            stretch = Stretch(window.samples[first:end].copy(), start_s, own_s)
+            stretch = Stretch(
+                window.samples[first:end].copy(), start_s, speech_of(own[slice(*found)], STEP_S)
+            )
         watch.take(int(assigned.speaker[voice]), float(heard.fresh_s[voice]), stretch)
 
 

@@ -24,7 +24,7 @@ from voxid.diarize.online.names import Names
 from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.speakers import Speaker
 from voxid.diarize.online.tracks import delayed
-from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch
+from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch, speech_of
 from voxid.diarize.telephone import draw_sides, find_leaks, frame_levels
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
@@ -106,7 +106,7 @@ class SideSession:
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
         self._closed: Timeline | None = None
-        self._spoof = None if spoof is None else SpoofWatch(spoof)
+        self._spoof = None if spoof is None else SpoofWatch(spoof, rate_hz)
         self._watched_frames = 0
 
     @property
@@ -278,9 +278,9 @@ class SideSession:
                 continue
             first, end = (own.shape[1] - reach - frame for frame in found)  # counted from the end
             samples = side.last(first * _HOP, end * _HOP)
-            own_s = float(alone[slice(*found)].sum()) * FRAME_HOP_S
             start_s = (first_frame + reach + found[0]) * FRAME_HOP_S
-            self._spoof.take(at, fresh_s, Stretch(samples, start_s, own_s))
+            speech = speech_of(alone[slice(*found)], FRAME_HOP_S)
+            self._spoof.take(at, fresh_s, Stretch(samples, start_s, speech))
 
     def _label(self, number: int) -> Label:
         label = self._names.label(number)

@@ -9,8 +9,8 @@ Shapes: N samples, T frames of a call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -20,9 +20,11 @@ from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.diarize.online.book import Labels
 from voxid.diarize.online.events import SpoofEvent
 from voxid.diarize.turns import DrawnTurn
+from voxid.segments import Segment
+from voxid.spoof.detector import LEAST_BANDWIDTH_HZ, SpoofEvidence
 from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
 
-__all__ = ["PieceDetector", "SpoofWatch", "Stretch", "find_stretch"]
+__all__ = ["PieceDetector", "SpoofWatch", "Stretch", "find_stretch", "speech_of"]
 
 _FIRST_S: Final = 4.0  # said alone before a voice is judged the first time, and at least from time to time
 _GROWTH: Final = 0.4  # then when it has said so much more of what it had said,
@@ -42,11 +44,11 @@ class PieceDetector(Protocol):
     def piece_s(self) -> float:
         """Seconds heard at once."""
 
-    def detect(self, waveform: Waveform) -> SpoofVerdict:
-        """Return the verdict on one piece."""
+    def measure(self, waveform: Waveform, regions: Sequence[Segment] | None = None) -> SpoofEvidence:
+        """Return what is heard of one piece, of which the regions are speech."""
 
-    def joined(self, verdicts: Iterable[SpoofVerdict]) -> SpoofVerdict:
-        """Return the verdict on a voice from those on its pieces."""
+    def weigh(self, evidence: Sequence[SpoofEvidence]) -> SpoofVerdict:
+        """Return the verdict on a voice from its pieces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +58,17 @@ class Stretch:
     Args:
         samples: (N,) float32 at 16 kHz.
         start_s: of the call.
-        own_s: how much of it is speech of that voice.
+        speech: where the voice speaks, in seconds from the first sample.
     """
 
     samples: NDArray[np.float32]
     start_s: float
-    own_s: float
+    speech: tuple[Segment, ...]
+
+    @property
+    def own_s(self) -> float:
+        """How much of it is speech of that voice."""
+        return sum(one.duration_s for one in self.speech)
 
 
 def find_stretch(
@@ -94,11 +101,26 @@ def find_stretch(
     return best
 
 
+def speech_of(own: NDArray[np.bool_], step_s: float) -> tuple[Segment, ...]:
+    """Return where a voice speaks, in seconds.
+
+    Args:
+        own: (T,) whether it does.
+        step_s: of each.
+
+    Example:
+        >>> speech_of(np.array([0, 1, 1, 0, 1], bool), 0.5)
+        (Segment(start_s=0.5, end_s=1.5), Segment(start_s=2.0, end_s=2.5))
+    """
+    edges = np.flatnonzero(np.diff(own, prepend=False, append=False)) * step_s
+    return tuple(Segment(start_s, end_s) for start_s, end_s in edges.reshape(-1, 2).tolist())
+
+
 @dataclass(frozen=True, eq=False)
 class _Piece:
     start_s: float
     end_s: float
-    verdict: SpoofVerdict
+    evidence: SpoofEvidence
 
 
 @dataclass(eq=False)
@@ -134,10 +156,12 @@ class SpoofWatch:
 
     Args:
         detector: what judges.
+        rate_hz: of the call as it comes; where it cannot hold what a detector needs, none is run.
     """
 
-    def __init__(self, detector: PieceDetector) -> None:
+    def __init__(self, detector: PieceDetector, rate_hz: int = SAMPLE_RATE_HZ) -> None:
         self._detector = detector
+        self._rate_hz = rate_hz
         self._voices: dict[int, _Voice] = {}
 
     @property
@@ -204,23 +228,29 @@ class SpoofWatch:
         stretch, voice.waiting = voice.waiting, None
         if stretch is None:
             return
-        verdict = self._detector.detect(Waveform(stretch.samples, "call", "", SAMPLE_RATE_HZ))
-        heard = tuple(
-            (start_s + stretch.start_s, end_s + stretch.start_s, llr)
-            for start_s, end_s, llr in verdict.pieces
-        )
+        if self._rate_hz / 2 < LEAST_BANDWIDTH_HZ:
+            evidence = SpoofEvidence(stretch.own_s, self._rate_hz / 2, self._too_narrow())
+        else:
+            waveform = Waveform(stretch.samples, "call", "", self._rate_hz)
+            evidence = self._detector.measure(waveform, stretch.speech).later(stretch.start_s)
         end_s = stretch.start_s + len(stretch.samples) / SAMPLE_RATE_HZ
-        voice.pieces.append(_Piece(stretch.start_s, end_s, replace(verdict, pieces=heard)))
+        voice.pieces.append(_Piece(stretch.start_s, end_s, evidence))
 
     def _event(
         self, number: int, voice: _Voice, labels: Labels, at_s: float, final: bool = False
     ) -> SpoofEvent:
         if voice.pieces:
-            verdict = self._detector.joined([one.verdict for one in voice.pieces])
+            verdict = self._detector.weigh([one.evidence for one in voice.pieces])
         else:
             verdict = self._too_little(voice.spoken_s)
         label = labels(number)
         return SpoofEvent(number, label.speaker, label.named, verdict, at_s, final)
+
+    def _too_narrow(self) -> str:
+        return (
+            f"The call comes with {self._rate_hz:,} samples a second, which hold speech up to "
+            f"{self._rate_hz / 2000:.1f} kHz; the detector needs {LEAST_BANDWIDTH_HZ / 1000:.0f} kHz."
+        )
 
     def _too_little(self, spoken_s: float) -> SpoofVerdict:
         sentence = (

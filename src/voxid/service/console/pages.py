@@ -59,6 +59,7 @@ PAGES: Final = (
         "Recognize",
         ("verify", "identify"),
     ),
+    Page("/console/spoof", "Is it live?", "spoof.html", "spoof.js", "spoof", "Recognize", ("spoof",)),
     Page(
         "/console/recordings",
         "Recordings",

@@ -11,19 +11,21 @@ from typing import Any, Final
 from voxid.audit.actors import Actor, acting_as
 from voxid.audit.events import Event as AuditEvent
 from voxid.diarize.naming import PURPOSE
-from voxid.diarize.online import Event, LiveSession, SideSession
+from voxid.diarize.online import Event, LiveSession, SideSession, SpoofEvent
 from voxid.errors import InputError, VoxidError
 from voxid.service.inference import Inference
 from voxid.service.live.journal import Journal, Message
 from voxid.service.live.messages import Start, decode
 from voxid.service.live.quality import QualityMeter
 from voxid.service.state import Tenant
+from voxid.spoof.verdict import SpoofVerdict
 from voxid.timeline import Timeline, Turn
 
 __all__ = ["LiveCall", "Place"]
 
 _PIECE_S: Final = 1.0  # heard at once at most, so that calls take turns
 _LEAST_S: Final = 0.25  # worth waking a thread for
+_UNHURRIED_S: Final = 1.0  # of audio waiting: who is further behind is heard before anybody is judged
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,25 @@ class LiveCall:
     """A call between its start and its end; connections may come and go.
 
     Audio is put in from the event loop, and heard by `hear`, which a pool of threads calls as long as `put` says that
-    something waits. `told` is called, from any thread, whenever there is news in the journal.
+    something waits. `told` is called, from any thread, whenever there is news in the journal; `judged` is told the last
+    verdict on each voice. The spoof detector runs when the call is not behind: hearing comes first.
     """
 
-    def __init__(self, place: Place, start: Start, inference: Inference, told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        start: Start,
+        inference: Inference,
+        told: Callable[[], None],
+        judged: Callable[[SpoofVerdict], None],
+    ) -> None:
         self.place = place
         self.start = start
         self.journal = Journal()
         self.received_frames = 0
         self.timeline: Timeline | None = None
         self._told = told
+        self._judged = judged
         self._session = _session_of(place.tenant, start, inference, f"live-{place.id}")
         self._meter = QualityMeter(start.sample_rate_hz, start.channels)
         self._persons: dict[str, str | None] = {}
@@ -142,12 +153,18 @@ class LiveCall:
         else:
             scale = 32_768.0 if samples.dtype.kind == "i" else 1.0
             events = self._session.feed((samples.mean(axis=1) / scale).astype("f4"))
-        return [*self._messages(events), *({**one, "behind_s": round(self.behind_s, 2)} for one in quality)]
+        judged = self._session.judge() if self.behind_s <= _UNHURRIED_S else []
+        told = [*self._messages(events), *map(self._verdict, judged)]
+        return [*told, *({**one, "behind_s": round(self.behind_s, 2)} for one in quality)]
 
     def _ended(self) -> list[Message]:
         """Hear the call once more as a whole, and write down that it was."""
         timeline = self._session.close()
         messages = self._messages(self._session.closing_events)
+        verdicts = self._session.closing_verdicts
+        messages += map(self._verdict, verdicts)
+        for event in verdicts:
+            self._judged(event.verdict)
         self._record(timeline)
         messages.append(self._whole(timeline))
         with self._lock:
@@ -187,6 +204,14 @@ class LiveCall:
             "confidence": None if turn.confidence is None else round(turn.confidence, 2),
         }
 
+    def _verdict(self, event: SpoofEvent) -> Message:
+        """Return what the service tells of a voice; the pieces only when the call is over."""
+        told = event.to_dict()
+        told["type"] = told.pop("event")
+        if not event.final:
+            del told["pieces"]
+        return {**told, "person_id": self._person(event.speaker) if event.named else None}
+
     def _person(self, name: str) -> str | None:
         if name not in self._persons:
             try:
@@ -223,6 +248,7 @@ class LiveCall:
                         "speakers": len(timeline.speakers),
                         "profile": None if naming is None else naming.profile,
                         "compared": None if naming is None else naming.people,
+                        "spoof": [one.verdict.outcome.value for one in self._session.closing_verdicts],
                     },
                 )
             ]
@@ -232,6 +258,8 @@ class LiveCall:
 def _session_of(tenant: Tenant, start: Start, inference: Inference, uri: str) -> LiveSession | SideSession:
     gallery = tenant.gallery if start.names else None
     bundle, embedder = inference.embedder.bundle, inference.embedder
+    wanted = start.spoof if start.spoof is not None else tenant.policy.live_spoof == "check"
+    spoof = inference.detector if wanted else None
     if start.by_sides:
         return SideSession(
             start.sides,
@@ -241,6 +269,7 @@ def _session_of(tenant: Tenant, start: Start, inference: Inference, uri: str) ->
             options=start.options,
             rate_hz=start.sample_rate_hz,
             uri=uri,
+            spoof=spoof,
         )
     return LiveSession(
         inference.segmenter,
@@ -250,6 +279,7 @@ def _session_of(tenant: Tenant, start: Start, inference: Inference, uri: str) ->
         options=start.options,
         rate_hz=start.sample_rate_hz,
         uri=uri,
+        spoof=spoof,
     )
 
 

@@ -24,6 +24,7 @@ from voxid.service.live.messages import Start
 from voxid.service.problems import TooOftenError
 from voxid.service.settings import LiveLimits
 from voxid.service.state import Tenant
+from voxid.spoof.verdict import SpoofVerdict
 
 __all__ = ["Connected", "LiveCalls"]
 
@@ -57,11 +58,15 @@ class LiveCalls:
     Args:
         inference: the networks.
         limits: how many calls, how long, and how long a broken connection is waited for.
+        judged: told the last verdict on each voice of a call, to count it.
     """
 
-    def __init__(self, inference: Inference, limits: LiveLimits) -> None:
+    def __init__(
+        self, inference: Inference, limits: LiveLimits, judged: Callable[[SpoofVerdict], None]
+    ) -> None:
         self.limits = limits
         self._inference = inference
+        self._judged = judged
         self._calls: dict[str, Connected] = {}
         self._opening = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
@@ -85,7 +90,7 @@ class LiveCalls:
         place = Place(tenant, actor, call_id, token)
         with self._opening:
             self._check_room(tenant.id)
-            call = LiveCall(place, start, self._inference, lambda: _set(news, loop))
+            call = LiveCall(place, start, self._inference, lambda: _set(news, loop), self._judged)
             connected = Connected(call, f"{actor.kind}:{actor.id}", news)
             self._calls[call_id] = connected
             if self._pool is None:

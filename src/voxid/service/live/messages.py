@@ -38,6 +38,7 @@ class Start(_Message):
         names: whether people who consented to diarize-name are named.
         latency_s: how old speech is when it is first told, 0.5 to 5 s in halves. The networks hear the call again as
             often as that, at most every 2 s: a longer latency takes less of the processor.
+        spoof: whether it is told if each speaker is a live human voice; None: as the tenant's policy has it.
     """
 
     type: Literal["start"]
@@ -48,6 +49,7 @@ class Start(_Message):
     channel_names: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=40)], ...], Field()] = ()
     names: bool = True
     latency_s: Annotated[float, Field(ge=0.5, le=5.0)] = 2.0
+    spoof: bool | None = None
 
     @property
     def by_sides(self) -> bool:

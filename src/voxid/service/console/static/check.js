@@ -6,6 +6,7 @@ import { gauge } from "./charts.js";
 import { disputeButton } from "./dispute.js";
 import { recorder } from "./recorder.js";
 import { modelInUse } from "./model.js";
+import { verdictBadge } from "./verdict.js";
 import { everybody, personOf } from "./whom.js";
 import { percent, seconds, signed } from "./words.js";
 
@@ -55,7 +56,7 @@ async function verify(blob) {
   fill(result,
     make("div", { class: `verdict ${kind}` }, make("span", { class: "mark", "aria-hidden": "true" }, mark), make("div", {}, make("strong", {}, words), make("p", { class: "soft" }, person.name))),
     decision.llr === null ? null : gauge(decision.llr, used, `Log-likelihood ratio ${decision.llr} against the threshold ${used.threshold_llr.toFixed(2)}`),
-    make("p", {}, decision.reason), details(decision),
+    make("p", {}, decision.reason), live(decision.spoof), details(decision),
     decision.id && result.dataset.mayDispute === "1" ? make("div", { class: "row" }, disputeButton("decision", decision.id)) : null);
 }
 
@@ -67,8 +68,12 @@ async function identify(blob) {
     make("div", { class: `verdict ${found.candidates.length ? "good" : "warn"}` }, make("span", { class: "mark", "aria-hidden": "true" }, found.candidates.length ? "✓" : "?"),
       make("div", {}, make("strong", {}, found.candidates.length ? found.candidates[0].name : "Unknown"), make("p", { class: "soft" }, `Compared with ${found.compared} people who agreed to it`))),
     make("ol", { class: "candidates" }, found.candidates.map((one) => make("li", {}, make("a", { class: "name", href: `/console/people/${one.person_id}` }, one.name), badge(`LLR ${signed(one.llr)}`, "good"), gauge(one.llr, used, `${one.name}: log-likelihood ratio ${one.llr}`)))),
-    found.candidates.length ? null : make("p", {}, "Nobody enrolled is near enough. The voice was not kept."), details(found));
+    found.candidates.length ? null : make("p", {}, nobody(found)), live(found.spoof), details(found));
 }
+
+const nobody = (found) => (found.withheld ? "Only a live voice is named here." : "Nobody enrolled is near enough. The voice was not kept.");
+
+const live = (verdict) => verdict && make("p", { class: "row" }, verdictBadge(verdict), make("span", { class: "soft" }, verdict.reason));
 
 const details = (one) => make("dl", { class: "facts" }, facts([
   ["Profile", one.profile], ["Speech", one.net_speech_s === undefined ? null : seconds(one.net_speech_s)], ["Purpose", one.purpose], ["Model", one.model_id],

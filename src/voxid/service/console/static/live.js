@@ -3,12 +3,13 @@ import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
 import { complain } from "./talk.js";
 import { Microphone } from "./capture.js";
 import { Call } from "./socket.js";
+import { verdictBadge } from "./verdict.js";
 import { clock, percent, seconds, signed } from "./words.js";
 
 const COLORS = 7, SHOWN = 200, BARS = 200, BAR_SAMPLES = 1600, NOW_S = 3;
 const STATES = { connecting: ["Connecting", ""], live: ["Live", "good"], broken: ["Connection lost, resuming", "warn"], ending: ["Hearing it once more as a whole", ""], over: ["Ended", ""] };
 const start = byId("start"), stop = byId("stop"), names = byId("names"), canvas = byId("wave");
-let microphone = null, call = null, turns = new Map(), colors = new Map(), bars = [], loudest = 0, waiting = 0, quality = null, heardS = 0;
+let microphone = null, call = null, turns = new Map(), colors = new Map(), verdicts = new Map(), bars = [], loudest = 0, waiting = 0, quality = null, heardS = 0;
 
 function colorOf(speaker) {
   if (!colors.has(speaker)) colors.set(speaker, `c${colors.size % COLORS}`);
@@ -20,7 +21,8 @@ const dot = (speaker) => make("i", { class: `dot ${colorOf(speaker)}`, "aria-hid
 function onMessage(message) {
   if (message.type === "problem") complain(message.detail);
   else if (message.type === "quality") quality = message;
-  else if (message.type === "snapshot") { turns = new Map(); message.turns.forEach(take); }
+  else if (message.type === "spoof") verdicts.set(message.voice, message);
+  else if (message.type === "snapshot") { turns = new Map(); message.turns.forEach(take); verdicts = new Map(message.spoof.map((one) => [one.voice, one])); }
   else if (message.type === "timeline") { turns = new Map(message.turns.map((turn, n) => [n, { ...turn, type: "final" }])); heardS = message.duration_s; }
   else if (message.turn_id !== undefined) take(message);
   show();
@@ -62,6 +64,7 @@ function showSpeakers(all) {
   fill(byId("speakers"), make("ul", { class: "spoken" }, Array.from(spoken, ([speaker, time]) => {
     const turn = all.find((one) => one.speaker === speaker && one.person_id);
     return make("li", {}, dot(speaker), turn ? make("a", { class: "name", href: `/console/people/${turn.person_id}` }, speaker) : make("span", {}, speaker),
+      verdictBadge(Array.from(verdicts.values()).find((one) => one.speaker === speaker)),
       make("span", { class: "number soft push" }, `${seconds(time)} · ${percent(time / sum)}`));
   })));
 }
@@ -111,7 +114,7 @@ start.addEventListener("click", async () => {
   start.disabled = true;
   try {
     microphone = await Microphone.open(hear);
-    turns = new Map(); colors = new Map(); bars = []; quality = null; heardS = 0;
+    turns = new Map(); colors = new Map(); verdicts = new Map(); bars = []; quality = null; heardS = 0;
     fill(byId("speakers"), empty("Nobody yet", "Speakers appear as they are heard."));
     fill(byId("turns"), empty("No turn yet", "A turn is told some two seconds after it was spoken; its name may be revised."));
     call = new Call({ names: names.checked }, onMessage, onState);

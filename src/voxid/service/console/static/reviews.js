@@ -2,9 +2,10 @@
 import { badge, byId, empty, facts, fill, make } from "./dom.js";
 import { get, post, query } from "./api.js";
 import { ask, busy, complain, failed, say } from "./talk.js";
+import { verdictBadge } from "./verdict.js";
 import { clock, fromNow, signed, when } from "./words.js";
 
-const SUBJECTS = { verification: "Verification in the review band", suggested_name: "Suggested name", watchlist_hit: "Hit of a watchlist", dispute: "Dispute" };
+const SUBJECTS = { verification: "Verification to look at", suggested_name: "Suggested name", watchlist_hit: "Hit of a watchlist", dispute: "Dispute" };
 const STATES = [["open", "To decide"], ["confirmed", "Confirmed"], ["rejected", "Rejected"]];
 const list = byId("list"), more = byId("more"), states = byId("states");
 let state = "open", after = null, shown = [];
@@ -37,7 +38,7 @@ function card(one) {
     make("p", {}, one.dispute ? `“${one.dispute.statement}”` : one.reason),
     make("dl", { class: "facts" }, facts([
       ["LLR", about.llr !== undefined && about.llr !== null ? `${signed(about.llr, 2)}${about.threshold_llr === undefined ? "" : `; the threshold is ${signed(about.threshold_llr, 2)}`}` : null],
-      ["Where", place(about)], ["About", one.dispute && aboutDispute(one.dispute)],
+      ["Is it live?", about.spoof && verdictBadge(about.spoof)], ["Where", place(about)], ["About", one.dispute && aboutDispute(one.dispute)],
       ["Answer by", one.dispute && state === "open" ? `${when(one.dispute.answer_by)} (${fromNow(one.dispute.answer_by)})` : null],
       ["Decided", one.decided && `${one.decided.by}, ${when(one.decided.at)}${one.decided.note ? `: ${one.decided.note}` : ""}`],
     ])),

@@ -6,6 +6,7 @@ import { modelInUse } from "./model.js";
 import { day } from "./words.js";
 
 const ROLES = { operator: "enroll, verify, identify, recordings, live calls", reviewer: "reviews, corrections, disputes", auditor: "audit, figures", admin: "everything" };
+const SPOOF = ["verify-spoof", "identify-spoof", "live-spoof"];
 let policy = null;
 
 async function showPolicy() {
@@ -14,6 +15,7 @@ async function showPolicy() {
   for (const [id, chosen] of [["verify-profile", policy.verify_profile], ["identify-profile", policy.identify_profile]]) {
     fill(byId(id), profiles.map((one) => make("option", { value: one.name, selected: one.name === chosen }, one.name)));
   }
+  for (const id of SPOOF) byId(id).value = policy[id.replace("-", "_")];
   byId("purpose").value = policy.identify_purpose || "";
   byId("jurisdiction").value = policy.jurisdiction || "";
 }
@@ -22,6 +24,7 @@ async function savePolicy() {
   await put("/v1/policies", {
     identify_purpose: byId("purpose").value.trim() || null, verify_profile: byId("verify-profile").value,
     identify_profile: byId("identify-profile").value, jurisdiction: byId("jurisdiction").value.trim() || null, version: policy.version,
+    ...Object.fromEntries(SPOOF.map((id) => [id.replace("-", "_"), byId(id).value])),
   });
   await showPolicy();
   say("The policy was saved.");
