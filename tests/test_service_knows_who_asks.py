@@ -13,6 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+from starlette.testclient import TestClient
 
 from service_app import ADDRESS, Running, running
 from voxid.client import Client
@@ -268,3 +269,47 @@ def test_a_file_of_keys_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="expected its JWK set, as it publishes it") as refused:
         TokenReader(replace(OidcSettings("i", "a", Path("x")), jwks_file=file))
     assert refused.value.code == "oidc_keys_invalid"
+
+
+def test_failed_sign_ins_are_throttled_by_key_and_address(tmp_path: Path) -> None:
+    """Counted in the gallery, so for every process; a right key begins its count anew, and waits when it is full."""
+    with running(tmp_path, sign_in_failures=3, sign_in_s=600) as house:
+        right = house.key()
+        wrong, other = right[:-4] + "0000", "vxk_default_000000000000_" + "0" * 48
+
+        def sign_in(key: str, address: str = "192.0.2.7") -> Any:
+            browser = TestClient(house.service_app, base_url=ADDRESS, client=(address, 50_000))
+            return browser.post("/v1/session", headers={"Authorization": f"Bearer {key}"})
+
+        assert [sign_in(key).status_code for key in (wrong, wrong, right, wrong, wrong, wrong)] == [
+            *[401, 401, 201],
+            *[401, 401, 401],
+        ]
+        locked = sign_in(right)
+        assert problem(locked) == (429, "sign_in_locked")
+        assert locked.json()["detail"].startswith("Too many sign-ins failed from here; wait ")
+        assert 0 < int(locked.headers["retry-after"]) <= 600
+        assert sign_in(right, "192.0.2.8").status_code == 201
+        assert sign_in(other).status_code == 401
+        store = house.service.tenants.get("default").store
+        outcomes = [one.entry.outcome for one in store.audit().events(limit=100)]
+        assert outcomes.count("refused:sign_in_locked") == 1
+        assert list(Client(ADDRESS, right, http=house.http).people()) == []
+        house.clock.pass_s(600)
+        assert sign_in(right).status_code == 201
+
+
+def test_an_address_is_throttled_whatever_key_it_tries(tmp_path: Path) -> None:
+    """Ten times as often as one key; of IPv6 a network is one address, and a tenant there is not counts as well."""
+    with running(tmp_path, sign_in_failures=1) as house:
+        right = house.key()
+
+        def sign_in(key: str, address: str) -> int:
+            browser = TestClient(house.service_app, base_url=ADDRESS, client=(address, 50_000))
+            headers = {"Authorization": f"Bearer {key}"}
+            return int(browser.post("/v1/session", headers=headers).status_code)
+
+        keys = [f"vxk_{tenant}_{n:012x}_{'0' * 48}" for n in range(5) for tenant in ("default", "nobody")]
+        assert {sign_in(key, f"2001:db8::{n:x}") for n, key in enumerate(keys, 1)} == {401}
+        assert sign_in(right, "2001:db8::ffff") == 429
+        assert sign_in(right, "2001:db8:0:1::1") == 201

@@ -30,7 +30,7 @@ from voxid.service.credentials import csrf_of, invalid_credentials, refuse_as_ot
 from voxid.service.roles import Principal, scopes_of
 from voxid.service.state import Service, Tenant
 
-__all__ = ["SESSION_COOKIE", "principal_of", "service_of", "tenant_for"]
+__all__ = ["SESSION_COOKIE", "bearer_of", "principal_of", "service_of", "tenant_for"]
 
 SESSION_COOKIE: Final = "voxid_session"
 CSRF_HEADER: Final = "X-Voxid-CSRF"
@@ -126,11 +126,16 @@ def _admitted(service: Service, principal: Principal, scope: str | None) -> Tena
     return tenant
 
 
+def bearer_of(connection: HTTPConnection) -> str | None:
+    """Return the key or token sent in the header; None when there is none."""
+    kind, _, text = connection.headers.get("authorization", "").partition(" ")
+    return text.strip() or None if kind.lower() == "bearer" else None
+
+
 def _credential(connection: HTTPConnection) -> str:
-    header = connection.headers.get("authorization", "")
-    kind, _, text = header.partition(" ")
-    if kind.lower() == "bearer" and text.strip():
-        return text.strip()
+    sent = bearer_of(connection)
+    if sent is not None:
+        return sent
     cookie = connection.cookies.get(SESSION_COOKIE)
     if not cookie:
         raise PolicyError(

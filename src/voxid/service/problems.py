@@ -77,6 +77,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "rate_limited": 429,
     "jobs_waiting": 429,
     "person_locked": 429,
+    "sign_in_locked": 429,
     "live_calls_exceeded": 429,
     "overloaded": 503,
     # the store

@@ -36,6 +36,8 @@ class Limits:
         max_connections: at once; more are answered with 503.
         tenant_per_min, key_per_min, person_per_min: requests of a tenant, requests of one key, decisions on one person.
         lockout_failures, lockout_s: so many failed verifies of a person within so long lock the person for as long.
+        sign_in_failures, sign_in_s: so many sign-ins of a browser with one key that fail at one address, or ten times
+            as many with any, within a window of so long, and the others wait for its end.
         replay_days: a recording, or one nearly the same, is refused for verification for so long.
         idempotency_h: how long the answer to an Idempotency-Key is kept, in hours.
     """
@@ -54,6 +56,8 @@ class Limits:
     person_per_min: int = 120
     lockout_failures: int = 5
     lockout_s: float = 900.0
+    sign_in_failures: int = 10
+    sign_in_s: float = 900.0
     replay_days: float = 30.0
     idempotency_h: float = 24.0
 

@@ -12,6 +12,7 @@ from voxid.service.credentials import SESSION_S, csrf_of, split_token
 from voxid.service.identity import SESSION_COOKIE, principal_of, service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.roles import Principal
+from voxid.service.signing_in import throttled
 from voxid.service.state import Tenant
 
 __all__ = ["router"]
@@ -44,9 +45,12 @@ def show_session(asking: Asking, request: Request) -> SessionOut:
     return SessionOut.of(asking, request.cookies.get(SESSION_COOKIE))
 
 
-@router.post("", status_code=201, summary="Sign in a browser")
+@router.post("", status_code=201, summary="Sign in a browser", dependencies=[Depends(throttled)])
 def open_session(tenant: Anybody, asking: Asking, request: Request, response: Response) -> SessionOut:
-    """Open a session that may do what the key or token sent may; the answer sets its cookie."""
+    """Open a session that may do what the key or token sent may; the answer sets its cookie.
+
+    After too many failures from one address it is refused for a while (`sign_in_locked`).
+    """
     service = service_of(request)
     cookie = tenant.sessions.open(asking.to_dict(), service.clock())
     response.set_cookie(
