@@ -11,6 +11,8 @@
                      evaluate_diarization_set(references, hypotheses, uems)               many
                      read_diarization_folder(reference, hypothesis, uem)                  RTTM and UEM files
                      evaluate_systems(name, recordings, references, uems, DiarizationPlan(...))  voxid on recordings
+    spoofs           evaluate_spoof_scores(read_protocol(path), read_spoof_scores(path, trials)) any scores;
+                     hear_trials(detector, trials, audio_root) gives a detector's; evaluate_genuine(detector, set)
     calibration      recalibrate(trials, audio_root, out, enrol=, bundle=, ...)           a new bundle
     reading          read_trials(path, enrol), read_scores(path, trials), load_embeddings(npz), look_up(...)
     showing          report.to_dict(), render(reports) for a terminal, write_json(reports, path);
@@ -46,6 +48,11 @@ if TYPE_CHECKING:
     from voxid.evaluate.page import write_page
     from voxid.evaluate.recalibration import recalibrate
     from voxid.evaluate.report import render, write_json
+    from voxid.evaluate.spoof import evaluate_spoof_scores
+    from voxid.evaluate.spoof_genuine import evaluate_genuine, read_genuine_set
+    from voxid.evaluate.spoof_hearing import hear_trials
+    from voxid.evaluate.spoof_protocol import read_protocol, read_spoof_scores
+    from voxid.evaluate.spoof_report import SpoofReport
     from voxid.evaluate.study import Study
     from voxid.evaluate.trials import TrialList, read_scores, read_trials
     from voxid.evaluate.verification import evaluate_embeddings, evaluate_scores, evaluate_verification
@@ -58,6 +65,7 @@ __all__ = [
     "DiarizationStudy",
     "IdentificationReport",
     "Plan",
+    "SpoofReport",
     "Study",
     "TrialList",
     "VerificationReport",
@@ -65,18 +73,24 @@ __all__ = [
     "evaluate_diarization",
     "evaluate_diarization_set",
     "evaluate_embeddings",
+    "evaluate_genuine",
     "evaluate_identification",
     "evaluate_identification_embeddings",
     "evaluate_scores",
+    "evaluate_spoof_scores",
     "evaluate_study",
     "evaluate_systems",
     "evaluate_verification",
+    "hear_trials",
     "load_embeddings",
     "look_up",
     "parse_conditions",
     "parse_gates",
     "read_diarization_folder",
+    "read_genuine_set",
+    "read_protocol",
     "read_scores",
+    "read_spoof_scores",
     "read_trials",
     "recalibrate",
     "render",
@@ -100,6 +114,11 @@ _MODULES = {
     "page": ("write_page",),
     "recalibration": ("recalibrate",),
     "report": ("render", "write_json"),
+    "spoof": ("evaluate_spoof_scores",),
+    "spoof_genuine": ("evaluate_genuine", "read_genuine_set"),
+    "spoof_hearing": ("hear_trials",),
+    "spoof_protocol": ("read_protocol", "read_spoof_scores"),
+    "spoof_report": ("SpoofReport",),
     "study": ("Study",),
     "trials": ("TrialList", "read_scores", "read_trials"),
     "verification": ("evaluate_embeddings", "evaluate_scores", "evaluate_verification"),
