@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from voxid.errors import InputError
+from voxid.spoof.verdict import SpoofVerdict
 
 DEFAULT_PROFILE = "far_1pct"
 # A search compares with everybody, and the rate holds for each: one name wrongly given weighs more than one withheld.
@@ -63,10 +64,31 @@ class ThresholdProfile:
 
 
 @dataclass(frozen=True)
+class DecisionPart:
+    """One thing a decision rests on.
+
+    Args:
+        name: ``speaker``, ``quality``, ``spoof``, ``joint`` (speaker and spoof as one LLR) or ``watchlist``.
+        llr: of it, natural logarithm; None where it is no likelihood ratio or was not measured.
+        outcome: a word: what it comes to by itself.
+    """
+
+    name: str
+    llr: float | None
+    outcome: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; the LLR rounded to 2 places."""
+        return {**asdict(self), "llr": None if self.llr is None else round(self.llr, 2)}
+
+
+@dataclass(frozen=True)
 class Decision:
     """What came of one verification, with everything needed to defend it later. True only when accepted.
 
     ``llr`` and ``score`` are None where nothing was compared (no such person, no consent, too little speech).
+    ``spoof`` is None where nobody asked whether the voice is live; ``parts`` are what the outcome was joined from, and
+    empty where there was nothing to join.
 
     Example:
         >>> bool(Decision(Outcome.NOT_ENROLLED, "bob", None, None, "far_1pct", 0.01, None, "m@1", None, "no bob"))
@@ -83,6 +105,8 @@ class Decision:
     model_id: str
     audio_sha256: str | None
     reason: str
+    spoof: SpoofVerdict | None = None
+    parts: tuple[DecisionPart, ...] = ()
 
     def __bool__(self) -> bool:
         return self.outcome is Outcome.ACCEPT
@@ -96,6 +120,8 @@ class Decision:
             "llr": None if self.llr is None else round(self.llr, 2),
             "score": None if self.score is None else round(self.score, 3),
             "net_speech_s": None if self.net_speech_s is None else round(self.net_speech_s, 2),
+            "spoof": None if self.spoof is None else self.spoof.to_dict(),
+            "parts": [part.to_dict() for part in self.parts],
         }
 
 

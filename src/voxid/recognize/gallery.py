@@ -20,10 +20,13 @@ from voxid.gallery.records import PersonRecord
 from voxid.recognize.applying import Application, Preview
 from voxid.recognize.comparing import Claim, Search
 from voxid.recognize.enrollment import Enrollment
+from voxid.recognize.fusing import Fusion
 from voxid.recognize.listening import Heard, Hearing, as_sources, embedding_of, hear
 from voxid.recognize.people import GalleryOfPeople
 from voxid.recognize.unknown import UnknownPeople
 from voxid.recognize.witness import Searched, WrittenOnce, decision_event, refusals_on_record, search_events
+from voxid.spoof.detector import SpoofDetector, default_detector
+from voxid.spoof.fusion import SpoofPolicy
 
 __all__ = ["Gallery"]
 
@@ -132,21 +135,41 @@ class Gallery(GalleryOfPeople):
         profile: str = DEFAULT_PROFILE,
         channel: int | None = None,
         hearing: Hearing | None = None,
+        spoof: SpoofPolicy | None = None,
+        detector: SpoofDetector | None = None,
+        watch: bool = False,
     ) -> Decision:
         """Return whether the recording is the person it claims to be.
 
         The recording is opened only when the person is enrolled and consents to be verified.
 
         Args:
-            hearing: how the recording is heard; None: as `voxid.recognize.listening.hear` does.
+            hearing: how the recording is heard; None: as `voxid.recognize.listening.hear` does. With a policy of
+                spoofs, it has to ask a detector.
+            spoof: what it means when the voice may be no live one; None: nobody looks (docs/spoof.md).
+            detector: to ask; None: the one that comes with voxid.
+            watch: also look whether it may be somebody else who is watched for: then a person decides.
 
         Raises:
-            InputError: profile_unknown, and whatever the audio door refuses. StoreError: store_damaged.
+            InputError: profile_unknown, spoof_detector_missing, and whatever the audio door refuses.
+            ConfigError: spoof_not_heard. StoreError: store_damaged.
         """
         store, _ = self.stored()
         claim = Claim(store, self.bundle, self.policy, self.now, str(name), self.bundle.profile(profile))
         started_at = self.now()
-        decision = claim.decided(lambda: self._heard(source, channel, hearing))
+        policy = spoof or SpoofPolicy("off")
+        if policy.mode != "off" and hearing is None:
+            hearing = self._with_detector(detector or default_detector())
+        kept: list[Heard] = []
+
+        def listen() -> Heard:
+            kept.append(self._heard(source, channel, hearing))
+            return kept[0]
+
+        decision = claim.decided(listen)
+        if kept and (watch or policy.mode != "off"):
+            watched = self._watched(kept[0], decision) if watch else None
+            decision = Fusion(policy, claim.profile).joined(decision, kept[0], watched)
         if store.audited:
             store.record([decision_event(decision, store.find(str(name)), started_at, self.now())])
         return decision
@@ -277,6 +300,23 @@ class Gallery(GalleryOfPeople):
         return Application(
             self.bundle, self.policy, self.now, clean_name(name), None, allow_duplicate, allow_inconsistent
         )
+
+    def _with_detector(self, detector: SpoofDetector) -> Hearing:
+        return lambda source, channel: hear(source, self.bundle, self.policy, channel, detector)
+
+    def _watched(self, heard: Heard, decision: Decision) -> Candidate | None:
+        """Return the likeliest of those watched for whose voice a recording may be, other than the person claimed."""
+        if heard.embedding is None:
+            return None
+        vector, quality = heard.embedding[None], [Quality.of(heard.quality)]
+        found = self.match(
+            vector,
+            purpose="watchlist",
+            profile=IDENTIFY_PROFILE,
+            qualities=quality,
+            audio_sha256=heard.audio_sha256,
+        )
+        return next((one for one in found[0] if one.person != decision.person), None)
 
     def _heard(self, source: AudioSource, channel: int | None, hearing: Hearing | None) -> Heard:
         if hearing is not None:

@@ -16,6 +16,8 @@ from voxid.bundle import Bundle
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
 from voxid.speech import QualityPolicy, SpeechQuality, detect_speech, measure_quality
+from voxid.spoof.detector import SpoofDetector
+from voxid.spoof.verdict import SpoofVerdict
 from voxid.stages import stage
 
 __all__ = ["Heard", "Hearing", "as_sources", "hear", "hear_waveform", "too_little_to_compare"]
@@ -31,6 +33,7 @@ class Heard:
         quality: as measured.
         verdict: "ok", "not_enough_speech" or "poor_quality", judged as a probe.
         embedding: (D,) float32 of unit length, raw; None unless the verdict is "ok".
+        spoof: whether the voice is live; None where nobody asked, or the verdict is not "ok".
     """
 
     label: str
@@ -38,32 +41,52 @@ class Heard:
     quality: SpeechQuality
     verdict: str
     embedding: NDArray[np.float32] | None
+    spoof: SpoofVerdict | None = None
 
 
 Hearing: TypeAlias = Callable[[AudioSource, int | None], Heard]
 """How a recording, one channel of it or all averaged (None), is heard."""
 
 
-def hear(source: AudioSource, bundle: Bundle, policy: QualityPolicy, channel: int | None) -> Heard:
+def hear(
+    source: AudioSource,
+    bundle: Bundle,
+    policy: QualityPolicy,
+    channel: int | None,
+    detector: SpoofDetector | None = None,
+) -> Heard:
     """Return a recording's speech, judged, and its embedding over the speech only.
+
+    Args:
+        detector: asked whether the voice is live; None: nobody is.
 
     Raises:
         InputError: whatever the audio door refuses.
     """
     with stage("decode"):
         waveform = load(source, channel=channel)
-    return hear_waveform(waveform, _label(source, waveform), bundle, policy)
+    return hear_waveform(waveform, _label(source, waveform), bundle, policy, detector)
 
 
-def hear_waveform(waveform: Waveform, label: str, bundle: Bundle, policy: QualityPolicy) -> Heard:
-    """Return a decoded recording's speech, judged, and its embedding over the speech only."""
+def hear_waveform(
+    waveform: Waveform,
+    label: str,
+    bundle: Bundle,
+    policy: QualityPolicy,
+    detector: SpoofDetector | None = None,
+) -> Heard:
+    """Return a decoded recording's speech, judged, and its embedding over the speech only; arguments as for `hear`."""
     with stage("speech"):
         regions = detect_speech(waveform)
         quality = measure_quality(waveform, regions)
     verdict = policy.check(quality, for_enroll=False)
+    spoof = None
+    if detector is not None and verdict == "ok":
+        with stage("spoof"):
+            spoof = detector.detect(waveform, regions)
     with stage("embed"):
         embedding = get_embedder(bundle).embed(waveform, regions) if verdict == "ok" else None
-    return Heard(label, waveform.sha256, quality, verdict, embedding)
+    return Heard(label, waveform.sha256, quality, verdict, embedding, spoof)
 
 
 def too_little_to_compare(heard: Heard, policy: QualityPolicy) -> str:

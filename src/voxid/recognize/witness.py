@@ -135,6 +135,8 @@ def decision_event(decision: Decision, person_id: str | None, started_at: dateti
         "model_id": decision.model_id,
         "started_at": stamp(started_at),
     }
+    if decision.spoof is not None:
+        facts |= {"spoof": decision.spoof.outcome.value, "spoof_model_id": decision.spoof.model_id}
     personal = {
         "audio_sha256": decision.audio_sha256,
         "llr": None if decision.llr is None else round(decision.llr, 2),
