@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from voxid import packed as packed_room
 from voxid.audio import Waveform, load
 from voxid.packed import PackedSamples, Packer
 from voxid.segments import Segment
@@ -34,6 +35,15 @@ def test_samples_of_16_bits_come_back_exactly() -> None:
     assert np.array_equal(np.asarray(packed), samples)
     assert (packed.shape, len(packed), packed.size) == (samples.shape, samples.size, samples.size)
     assert packed.nbytes < 0.4 * samples.nbytes
+
+
+def test_blocks_lie_in_slabs_one_behind_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slab that is full, and a block larger than a slab, change nothing of what comes back."""
+    samples = (np.rint(draw(200.0) * 32_768) / 32_768).astype(np.float32)
+    for slab_bytes in (1_500_000, 1_000):
+        monkeypatch.setattr(packed_room, "_SLAB_BYTES", slab_bytes)
+        packed = pack(samples, pieces=50)
+        assert np.array_equal(np.asarray(packed), samples)
 
 
 @pytest.mark.parametrize("scale", [1e-4, 0.3, 1.0, 40.0])

@@ -22,14 +22,33 @@ _RATE_HZ: Final = 16_000
 _BLOCK_SAMPLES: Final = 30 * _RATE_HZ
 _KEPT_BLOCKS: Final = 4  # two minutes unpacked: chunks that follow each other share blocks
 _STEPS: Final = 32_768
+_SLAB_BYTES: Final = 33 << 20
+"""Packed blocks lie one after another in slabs of this: small pieces among what is freed while a long file is read left
+holes of a third of their size. The system gives so much at a time, and only what is written to takes memory."""
 
 
 @dataclass(frozen=True)
 class _Block:
     """FLAC of 16 bit, and what its full scale stands for: a power of two."""
 
-    flac: bytes
+    flac: memoryview
     full_scale: float
+
+
+class _Shelf:
+    """Puts blocks into slabs, in the order they come."""
+
+    def __init__(self) -> None:
+        self._slab = memoryview(b"")
+
+    def put(self, block: memoryview) -> memoryview:
+        """Return a copy that lies right behind the one before."""
+        if len(block) > len(self._slab):
+            # np.empty takes no memory until it is written.
+            self._slab = np.empty(max(_SLAB_BYTES, len(block)), np.uint8).data
+        place, self._slab = self._slab[: len(block)], self._slab[len(block) :]
+        place[:] = block
+        return place.toreadonly()
 
 
 class PackedSamples:
@@ -105,6 +124,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._blocks: list[_Block] = []
+        self._shelf = _Shelf()
         self._waiting: list[NDArray[np.float32]] = []
         self._waiting_samples = 0
         self._size = 0
@@ -127,18 +147,18 @@ class Packer:
         return PackedSamples(self._blocks, self._size)
 
     def _pack(self) -> None:
-        self._blocks.append(_encode(np.concatenate(self._waiting)))
+        self._blocks.append(_encode(np.concatenate(self._waiting), self._shelf))
         self._waiting, self._waiting_samples = [], 0
 
 
-def _encode(samples: NDArray[np.float32]) -> _Block:
+def _encode(samples: NDArray[np.float32], shelf: _Shelf) -> _Block:
     peak = float(np.abs(samples).max())
     # -1 is a step more than +1 in 16 bits; a peak of exactly full scale still fits, clipped by that one step.
     full_scale = float(2.0 ** np.ceil(np.log2(peak))) if peak > 1e-15 else 1.0
     steps = np.clip(np.rint(samples * np.float32(_STEPS / full_scale)), -_STEPS, _STEPS - 1)
     file = io.BytesIO()
     soundfile.write(file, steps.astype(np.int16), _RATE_HZ, format="FLAC", subtype="PCM_16")
-    return _Block(file.getvalue(), full_scale)
+    return _Block(shelf.put(file.getbuffer()), full_scale)
 
 
 def _decode(block: _Block) -> NDArray[np.float32]:
