@@ -188,6 +188,7 @@ def test_a_family_left_out_is_compared_with_what_its_own_model_scored(tmp_path: 
     assert [group.eer.value for group in report.groups if group.eer] == [0.0, 0.0]
     assert [species.eer for species in report.species] == [0.0, 0.0]
     assert report.metrics["eer"].value > 0.3
+    assert report.metrics["eer_families"].value == 0.0
     assert "left-out families" in " ".join(report.notes)
 
 

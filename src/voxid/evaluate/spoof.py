@@ -200,6 +200,9 @@ def _measure(
             found["min_cllr"] = ranked.min_cllr(weights)
         for name, (places, of_set) in of_sets.items():
             found[f"eer: {name}"] = of_set.curve(weights[:, places]).eer()
+        families = [values for name, values in found.items() if name.startswith("eer: family")]
+        if len(families) > 1:
+            found["eer_families"] = np.mean(families, axis=0)
         return found
 
     return measure

@@ -2,6 +2,7 @@
 
     gate       = measure ["@" of] ("<" | "<=" | ">" | ">=") number ["%"]
     measure    = eer                                   pooled, or of a family or corpus: eer@tts
+               | eer_families                          mean of the families' EERs
                | eer_kept                              with a share set aside: eer_kept@20 (the default)
                | apcer                                 spoofs called genuine; of a generator, family, corpus, or worst
                | bpcer                                 genuine speech called spoof
@@ -31,8 +32,18 @@ __all__ = ["check_spoof_gates", "parse_spoof_gates"]
 _COSTS: Final = ("min_tdcf", "min_adcf")
 _FIXED: Final = ("bpcer_at_apcer", "apcer_at_bpcer")
 _OF_GENUINE: Final = ("flagged", "held")
-_KNOWN: Final = ("eer", "eer_kept", "apcer", "bpcer", *_FIXED, "abstained", *_COSTS, *_OF_GENUINE)
-_WITHOUT_OF: Final = ("bpcer", "abstained", *_COSTS)
+_KNOWN: Final = (
+    "eer",
+    "eer_families",
+    "eer_kept",
+    "apcer",
+    "bpcer",
+    *_FIXED,
+    "abstained",
+    *_COSTS,
+    *_OF_GENUINE,
+)
+_WITHOUT_OF: Final = ("eer_families", "bpcer", "abstained", *_COSTS)
 _DEFAULT_OF: Final[Mapping[str, str]] = {"eer_kept": "20", "bpcer_at_apcer": "5", "apcer_at_bpcer": "5"}
 
 
@@ -152,6 +163,7 @@ def _rate(gate: Gate, cohort: FlaggedCohort) -> Estimate | None:
 
 _FINDERS: Final[Mapping[str, Callable[[SpoofReport, Gate], Estimate | None]]] = {
     "eer": _eer,
+    "eer_families": lambda report, gate: report.metrics.get("eer_families"),
     "eer_kept": _kept,
     "apcer": _apcer,
     "bpcer": lambda report, gate: report.bpcer,

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 SPOOF_METRICS = (
     "eer",
+    "eer_families",
     "bpcer_at_apcer_1pct",
     "bpcer_at_apcer_5pct",
     "bpcer_at_apcer_10pct",
@@ -31,7 +32,8 @@ SPOOF_METRICS = (
     "cllr",
     "min_cllr",
 )
-"""Measures of every report, in the order they are printed; Cllr only of LLRs."""
+"""Measures of every report, in the order they are printed; Cllr only of LLRs, ``eer_families`` (the mean of
+the families' EERs) only of two families or more."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ __all__ = ["METRIC_TITLES", "outcome_words", "render_genuine", "render_spoof", "
 
 METRIC_TITLES: Final[Mapping[str, tuple[str, float]]] = {
     "eer": ("EER", 100.0),
+    "eer_families": ("EER, mean of the families", 100.0),
     "bpcer_at_apcer_1pct": ("BPCER at APCER 1 %", 100.0),
     "bpcer_at_apcer_5pct": ("BPCER at APCER 5 %", 100.0),
     "bpcer_at_apcer_10pct": ("BPCER at APCER 10 %", 100.0),
