@@ -25,6 +25,7 @@ from voxid.cli import (
     relabel,
     serve,
     simulate,
+    spoof,
     training,
     unknown,
     who,
@@ -64,6 +65,7 @@ app.command("verify")(recognition.verify)
 app.command("identify")(recognition.identify)
 app.command("who")(who.who)
 app.command("find")(find.find)
+app.command("spoof")(spoof.spoof)
 app.command("live")(live.live)
 app.command("correct")(correct.correct)
 app.command("relabel")(relabel.relabel)

@@ -9,6 +9,7 @@ import typer
 
 from voxid.cli import consent, options
 from voxid.cli.output import EXIT_REJECTED, command, exit_code_of, note, print_json, results, waiting
+from voxid.cli.spoof import DetectorFolder, choose_detector, show_verdict
 from voxid.decision import DEFAULT_PROFILE, IDENTIFY_PROFILE
 
 if TYPE_CHECKING:
@@ -16,10 +17,22 @@ if TYPE_CHECKING:
 
     from voxid.decision import Candidate, Decision
     from voxid.recognize import Enrollment
+    from voxid.spoof.fusion import SpoofPolicy
 
 _COLOUR: Final = {0: "green", 1: "red", 2: "yellow", 3: "magenta"}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name.")]
+
+
+SpoofCheck = Annotated[
+    str,
+    typer.Option(
+        "--spoof",
+        metavar="off|check|strict",
+        help="Ask whether the voice is live. check: a spoof is refused, a suspicious voice goes to a person, and what "
+        "cannot be told is left to the voice; strict: that goes to a person too.",
+    ),
+]
 
 
 @command
@@ -79,6 +92,11 @@ def verify(
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
+    check: SpoofCheck = "off",
+    detector: DetectorFolder = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Also look for people enrolled for the purpose watchlist.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> int:
     """Decide whether a recording is the person named. Exit code 0 means accepted, and nothing else does.
@@ -87,13 +105,24 @@ def verify(
 
         voxid verify ALICE call.wav
 
+        voxid verify ALICE call.wav --spoof check
+
         voxid verify ALICE call.wav --profile far_0.1pct --json
     """
     with (
         options.open_gallery(gallery, bundle) as people,
         waiting(f"Listening to {audio.name}", quiet=as_json),
     ):
-        decision = people.verify(name, audio, profile=profile, channel=channel)
+        policy = _policy(check)
+        decision = people.verify(
+            name,
+            audio,
+            profile=profile,
+            channel=channel,
+            spoof=policy,
+            detector=None if policy.mode == "off" else choose_detector(detector),
+            watch=watch,
+        )
     if as_json:
         print_json(decision.to_dict())
     else:
@@ -154,6 +183,14 @@ def show_decision(decision: Decision, console: Console) -> None:
         facts.append(f"{decision.net_speech_s:.1f} s of speech")
     console.print(", ".join(facts), markup=False)
     console.print(decision.reason, markup=False, style="dim")
+    if decision.spoof is not None:
+        show_verdict(decision.spoof, console)
+
+
+def _policy(name: str) -> SpoofPolicy:
+    from voxid.spoof.fusion import SpoofPolicy
+
+    return SpoofPolicy.named(name)
 
 
 def show_candidates(candidates: list[Candidate], console: Console) -> None:
