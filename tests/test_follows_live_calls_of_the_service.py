@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from live_service import Running, running
 from voxid.audio import SAMPLE_RATE_HZ
 from voxid.client import CallFormat, Client, LiveCall
 from voxid.errors import InputError, PolicyError, StoreError
+from voxid.gallery import Consent
 from voxid.service.live.journal import Journal
 from voxid.service.live.messages import Start, decode
 from voxid.service.settings import LiveLimits
@@ -95,6 +97,37 @@ def test_a_call_is_told_named_and_drawn_whole(service: Running, stereo: np.ndarr
     assert [m["sequence"] for m in told] == sorted(m["sequence"] for m in told)
     assert acts(service)[before:] == [("live.started", "done"), ("live.ended", "done")]
     assert len(service.calls) == 0
+
+
+@pytest.mark.parametrize("layout", ["sides", "mixed"])
+def test_the_people_of_a_list_are_looked_for(service: Running, stereo: np.ndarray, layout: str) -> None:
+    """A hit is told once, as a number; who it is, a reviewer is told. It takes no naming, and a scope of its own."""
+    tenant = service.service.tenants.get("default")
+    ada = tenant.gallery.renew_consent("Ada", Consent({"verify", "diarize-name", "watchlist"}, "voice")).id
+    with httpx.Client(base_url=f"{service.url}/v1") as http:
+        http.headers["Authorization"] = f"Bearer {service.key_for('default', 'watchlists', 'review')}"
+        made = {"title": "Call back", "purpose": "Calling back, on their own wish (form 9)"}
+        watchlist = http.post("/watchlists", json=made).json()["id"]
+        http.put(f"/watchlists/{watchlist}/entries/{ada}", json={"reason": "asked"}).raise_for_status()
+        wanted = replace(SIDES, names=False, watchlist=watchlist, layout=layout)
+        with pytest.raises(InputError, match="needs the scope 'watchlists'"):
+            LiveCall(service.url, service.key, wanted).__enter__()
+        with LiveCall(service.url, service.key_for("default", "live", "watchlists"), wanted) as call:
+            told = [message for piece in pieces(stereo) for message in call.send(piece)]
+            timeline = call.end()
+            told += call.rest
+        assert not any(turn.named for turn in timeline)
+        (hit,) = (message for message in told if message["type"] == "watchlist")
+        assert (hit["hits"], "Ada" in json.dumps(hit)) == (1, False)
+        review = http.get(f"/reviews/{hit['review_ids'][0]}").json()
+        assert (review["person_id"], review["subject"]) == (ada, "watchlist_hit")
+        assert review["about"]["watchlist_id"] == watchlist
+        assert 0 < review["about"]["heard_s"] <= len(stereo) / SAMPLE_RATE_HZ
+        http.delete(f"/watchlists/{watchlist}").raise_for_status()
+    with pytest.raises(InputError, match="There is no watchlist of this id"):
+        LiveCall(service.url, service.key_for("default", "live", "watchlists"), wanted).__enter__()
+    ended = tenant.store.audit().events(act="live.ended", limit=1000)[-1].entry
+    assert (ended.facts["watchlist"], ended.facts["hits"], ended.facts["purpose"]) == (watchlist, 1, None)
 
 
 def test_a_broken_connection_is_taken_up_again(service: Running, stereo: np.ndarray) -> None:

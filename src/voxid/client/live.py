@@ -44,6 +44,7 @@ class CallFormat:
         names: whether people are named.
         latency_s: how old speech is when it is first told, 0.5 to 5 s in halves.
         spoof: whether it is told if each speaker is a live human voice; None: as the tenant's policy has it.
+        watchlist: id of a list whose people are looked for as well; it takes the scope ``watchlists``.
     """
 
     sample_rate_hz: int
@@ -54,6 +55,7 @@ class CallFormat:
     names: bool = True
     latency_s: float = 2.0
     spoof: bool | None = None
+    watchlist: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import Waveform
+from voxid.audit.events import Event
 from voxid.backend import Quality
 from voxid.decision import IDENTIFY_PROFILE
 from voxid.diarize.naming import embed_voices
@@ -24,6 +25,7 @@ from voxid.gallery.documents import Document
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.store import Store
 from voxid.recognize.gallery import Gallery
+from voxid.recognize.witness import WrittenOnce
 from voxid.service.reviewing import new_review
 from voxid.timeline import Timeline
 
@@ -36,6 +38,7 @@ __all__ = [
     "entry_id",
     "find_watchlist",
     "hit_reviews",
+    "keep_hits",
     "watch",
     "watch_timeline",
 ]
@@ -116,6 +119,7 @@ def watch(
     embeddings: NDArray[np.float32],
     qualities: Sequence[Quality],
     profile: str = IDENTIFY_PROFILE,
+    once: WrittenOnce | None = None,
 ) -> list[list[tuple[str, float]]]:
     """Return, for each voice, the people of a list it may be, with the LLR, best first.
 
@@ -127,6 +131,7 @@ def watch(
         embeddings: (K, D) float32, raw, of unit length.
         qualities: K, of the speech behind each.
         profile: threshold profile.
+        once: of a call that asks again and again: only what is new is written into the audit log.
 
     Raises:
         InputError: profile_unknown. CompatibilityError: model_mismatch. StoreError: store_damaged.
@@ -134,7 +139,7 @@ def watch(
     store, _ = gallery.stored()
     listed = {entry.person_id for entry in entries_of(store, watchlist_id)}
     found = gallery.match(
-        embeddings, purpose=PURPOSE, profile=profile, top=_MOST_COMPARED, qualities=qualities
+        embeddings, purpose=PURPOSE, profile=profile, top=_MOST_COMPARED, qualities=qualities, once=once
     )
     hits = []
     for line in found:
@@ -187,3 +192,17 @@ def hit_reviews(hits: Sequence[Hit], watchlist_id: str, at: datetime) -> list[Do
         )
         for hit in hits
     ]
+
+
+def keep_hits(store: Store, hits: Sequence[Hit], watchlist_id: str, at: datetime) -> list[str]:
+    """Keep an item to review for every hit on somebody who is still on record; return the ids of the items."""
+    kept = []
+    if hits:
+        with store.changing() as change:
+            for review in hit_reviews(hits, watchlist_id, at):
+                if change.holds(review.person_id or ""):
+                    change.put_document(review)
+                    facts = {"review": review.id, "watchlist": watchlist_id}
+                    change.record(Event("review.opened", "done", review.person_id, facts, at=at))
+                    kept.append(review.id)
+    return kept

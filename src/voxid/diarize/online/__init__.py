@@ -5,6 +5,7 @@ from voxid.diarize.online.hearing import LocalSegmenter
 from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.session import LiveSession
 from voxid.diarize.online.sides import SideSession
+from voxid.diarize.online.speakers import VoiceSoFar
 from voxid.diarize.online.verdicts import PieceDetector
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "PieceDetector",
     "SideSession",
     "SpoofEvent",
+    "VoiceSoFar",
 ]

@@ -20,7 +20,7 @@ from voxid.diarize.online.inlet import Inlet
 from voxid.diarize.online.names import Names
 from voxid.diarize.online.options import LiveOptions
 from voxid.diarize.online.recall import Recall
-from voxid.diarize.online.speakers import Assignment, Speakers
+from voxid.diarize.online.speakers import Assignment, Speakers, VoiceSoFar, voices_of
 from voxid.diarize.online.tracks import Tracks
 from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch, speech_of
 from voxid.diarize.online.window import RollingWindow, Window
@@ -136,6 +136,11 @@ class LiveSession:
             if self._spoof is None or self._closed is not None:
                 return []
             return self._spoof.judge(self._names.label, self.heard_s)
+
+    def voices(self) -> dict[int, VoiceSoFar]:
+        """Return what everybody heard so far sounds like, by number."""
+        with self._lock:
+            return voices_of(self._speakers.alive)
 
     def timeline(self) -> Timeline:
         """Return what is known of the call so far; after ``close`` the final timeline."""

@@ -22,7 +22,7 @@ from voxid.diarize.online.events import Event, SpoofEvent
 from voxid.diarize.online.inlet import Inlet
 from voxid.diarize.online.names import Names
 from voxid.diarize.online.options import LiveOptions
-from voxid.diarize.online.speakers import Speaker
+from voxid.diarize.online.speakers import Speaker, VoiceSoFar, voices_of
 from voxid.diarize.online.tracks import delayed
 from voxid.diarize.online.verdicts import PieceDetector, SpoofWatch, Stretch, find_stretch, speech_of
 from voxid.diarize.telephone import draw_sides, find_leaks, frame_levels
@@ -65,6 +65,7 @@ class SideSession:
     Args:
         channels: what the sides are called, in order, until a gallery knows better; at least one.
         gallery, bundle, embedder, options, rate_hz, uri, spoof: as for :class:`LiveSession`.
+        voices: embed them also where nobody is to be named.
 
     Raises:
         CompatibilityError: ``model_mismatch``.
@@ -82,6 +83,7 @@ class SideSession:
         rate_hz: int = SAMPLE_RATE_HZ,
         uri: str = "call",
         spoof: PieceDetector | None = None,
+        voices: bool = False,
     ) -> None:
         if not channels or len(set(channels)) < len(channels) or not all(name.strip() for name in channels):
             raise InputError(
@@ -95,10 +97,10 @@ class SideSession:
         self.uri = uri
         self.closing_events: tuple[Event, ...] = ()
         self.closing_verdicts: tuple[SpoofEvent, ...] = ()
-        self._named = gallery is not None
+        self._embedded = voices or gallery is not None
         self._names = Names(gallery, self.bundle, self.options.final.profile)
         self._embedder = embedder or get_embedder(self.bundle, threads=1)
-        self._sides = [_Side(rate_hz, self.bundle.dim, self._named) for _ in channels]
+        self._sides = [_Side(rate_hz, self.bundle.dim, self._embedded) for _ in channels]
         self._blocks: deque[_Block] = deque(maxlen=max(1, round(self.options.keep_s / self.options.hop_s)))
         self._hop_samples = round(self.options.hop_s * SAMPLE_RATE_HZ)
         self._hops = 0
@@ -146,6 +148,11 @@ class SideSession:
             if self._spoof is None or self._closed is not None:
                 return []
             return self._spoof.judge(self._label, self.heard_s)
+
+    def voices(self) -> dict[int, VoiceSoFar]:
+        """Return what everybody heard so far sounds like, by number; only where ``voices`` were wanted."""
+        with self._lock:
+            return voices_of({at: side.voice for at, side in enumerate(self._sides)})
 
     def timeline(self) -> Timeline:
         """Return what is known of the call so far; after ``close`` the final timeline."""
@@ -201,7 +208,7 @@ class SideSession:
         blocks = list(self._blocks)[-round(_HEARD_S / self.options.hop_s) :]
         first_frame = self._first_frame(len(blocks))
         own = self._own_speech(blocks, first_frame)
-        if self._named:
+        if self._embedded:
             self._embed(own, first_frame)
             self._names.ask({at: one.voice for at, one in enumerate(self._sides) if one.voice.clean_s > 0})
         self._watch(own, first_frame, own.shape[1] - round(_SETTLED_S / FRAME_HOP_S))

@@ -13,7 +13,7 @@ Shapes: V voices of a window, G speakers, D embedding dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Final
@@ -56,6 +56,28 @@ class Speaker:
         self.total += seconds * centred
         self.raw += seconds * raw
         self.clean_s += seconds
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceSoFar:
+    """What a speaker sounds like, by all that was heard so far.
+
+    Attributes:
+        embedding: (D,) float32, raw, of unit length.
+        clean_s: seconds of speech behind it.
+    """
+
+    embedding: NDArray[np.float32]
+    clean_s: float
+
+
+def voices_of(speakers: Mapping[int, Speaker]) -> dict[int, VoiceSoFar]:
+    """Return the voices of those who were heard alone, by number."""
+    return {
+        number: VoiceSoFar(unit_rows(one.raw[None].astype(np.float32))[0], one.clean_s)
+        for number, one in speakers.items()
+        if one.clean_s > 0
+    }
 
 
 @dataclass(frozen=True, eq=False)

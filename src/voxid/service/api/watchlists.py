@@ -30,7 +30,7 @@ from voxid.service.watching import (
     entries_of,
     entry_id,
     find_watchlist,
-    hit_reviews,
+    keep_hits,
     watch,
 )
 
@@ -245,15 +245,8 @@ def search(
     embedding = embedding_of(heard, gallery.policy)
     found = watch(gallery, watchlist_id, embedding[None], [Quality.of(heard.quality)], profile)[0]
     about = {"audio_sha256": heard.audio_sha256}
-    reviews = hit_reviews([Hit(person_id, llr, about) for person_id, llr in found], watchlist_id, now)
-    kept = []
-    with tenant.store.changing() as change:
-        for review in reviews:
-            if change.holds(review.person_id or ""):
-                change.put_document(review)
-                facts = {"review": review.id, "watchlist": watchlist_id}
-                change.record(Event("review.opened", "done", review.person_id, facts, at=now))
-                kept.append(review.id)
+    hits = [Hit(person_id, llr, about) for person_id, llr in found]
+    kept = keep_hits(tenant.store, hits, watchlist_id, now)
     compared = sum(1 for _ in entries_of(tenant.store, watchlist_id))
     return SearchOut(hits=len(kept), review_ids=kept, compared=compared, audio_sha256=heard.audio_sha256)
 

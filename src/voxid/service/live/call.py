@@ -17,6 +17,7 @@ from voxid.service.inference import Inference
 from voxid.service.live.journal import Journal, Message
 from voxid.service.live.messages import Start, decode
 from voxid.service.live.quality import QualityMeter
+from voxid.service.live.watching import CallWatch
 from voxid.service.state import Tenant
 from voxid.spoof.verdict import SpoofVerdict
 from voxid.timeline import Timeline, Turn
@@ -69,6 +70,7 @@ class LiveCall:
         self._told = told
         self._judged = judged
         self._session = _session_of(place.tenant, start, inference, f"live-{place.id}")
+        self._watch = None if start.watchlist is None else CallWatch(place.tenant, start.watchlist, place.id)
         self._meter = QualityMeter(start.sample_rate_hz, start.channels)
         self._persons: dict[str, str | None] = {}
         self._lock = threading.Lock()
@@ -154,13 +156,13 @@ class LiveCall:
             scale = 32_768.0 if samples.dtype.kind == "i" else 1.0
             events = self._session.feed((samples.mean(axis=1) / scale).astype("f4"))
         judged = self._session.judge() if self.behind_s <= _UNHURRIED_S else []
-        told = [*self._messages(events), *map(self._verdict, judged)]
+        told = [*self._messages(events), *self._watched(), *map(self._verdict, judged)]
         return [*told, *({**one, "behind_s": round(self.behind_s, 2)} for one in quality)]
 
     def _ended(self) -> list[Message]:
         """Hear the call once more as a whole, and write down that it was."""
         timeline = self._session.close()
-        messages = self._messages(self._session.closing_events)
+        messages = [*self._messages(self._session.closing_events), *self._watched()]
         verdicts = self._session.closing_verdicts
         messages += map(self._verdict, verdicts)
         for event in verdicts:
@@ -170,6 +172,10 @@ class LiveCall:
         with self._lock:
             self.timeline = timeline
         return messages
+
+    def _watched(self) -> list[Message]:
+        """Return what is to be told of the watchlist."""
+        return [] if self._watch is None else self._watch.look(self._session.voices(), self.heard_s)
 
     def _give_up(self) -> None:
         """After a defect: tell it, and let nothing wait for what will not come."""
@@ -248,6 +254,8 @@ class LiveCall:
                         "speakers": len(timeline.speakers),
                         "profile": None if naming is None else naming.profile,
                         "compared": None if naming is None else naming.people,
+                        "watchlist": self.start.watchlist,
+                        "hits": None if self._watch is None else len(self._watch.review_ids),
                         "spoof": [one.verdict.outcome.value for one in self._session.closing_verdicts],
                     },
                 )
@@ -270,6 +278,7 @@ def _session_of(tenant: Tenant, start: Start, inference: Inference, uri: str) ->
             rate_hz=start.sample_rate_hz,
             uri=uri,
             spoof=spoof,
+            voices=start.watchlist is not None,
         )
     return LiveSession(
         inference.segmenter,

@@ -39,6 +39,7 @@ class Start(_Message):
         latency_s: how old speech is when it is first told, 0.5 to 5 s in halves. The networks hear the call again as
             often as that, at most every 2 s: a longer latency takes less of the processor.
         spoof: whether it is told if each speaker is a live human voice; None: as the tenant's policy has it.
+        watchlist: id of a list whose people are looked for as well, for its own purpose; it takes the scope watchlists.
     """
 
     type: Literal["start"]
@@ -50,6 +51,7 @@ class Start(_Message):
     names: bool = True
     latency_s: Annotated[float, Field(ge=0.5, le=5.0)] = 2.0
     spoof: bool | None = None
+    watchlist: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")] | None = None
 
     @property
     def by_sides(self) -> bool:

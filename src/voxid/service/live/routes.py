@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Collection
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, WebSocket
@@ -95,7 +96,7 @@ async def follow(socket: WebSocket) -> None:
     await socket.accept()
     actor = Actor(principal.kind, principal.id, socket.state.request_id)
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # gone: there is nobody to tell
-        await _Connection(socket, calls_of(socket), tenant, actor).serve()
+        await _Connection(socket, calls_of(socket), tenant, actor, principal.scopes).serve()
 
 
 def _admitted(socket: WebSocket, principal: Principal) -> Tenant:
@@ -113,11 +114,14 @@ def _admitted(socket: WebSocket, principal: Principal) -> Tenant:
 class _Connection:
     """One connection of a client, and the call it follows."""
 
-    def __init__(self, socket: WebSocket, calls: LiveCalls, tenant: Tenant, actor: Actor) -> None:
+    def __init__(
+        self, socket: WebSocket, calls: LiveCalls, tenant: Tenant, actor: Actor, scopes: Collection[str]
+    ) -> None:
         self._socket = socket
         self._calls = calls
         self._tenant = tenant
         self._actor = actor
+        self._scopes = scopes
 
     async def serve(self) -> None:
         """Serve until the call or the connection ends."""
@@ -155,6 +159,11 @@ class _Connection:
             return connected, first.after
         if not isinstance(first, Start):
             raise _not_started()
+        if first.watchlist is not None and "watchlists" not in self._scopes:
+            raise PolicyError(
+                "scope_missing",
+                "Looking for people of a list needs the scope 'watchlists'; leave `watchlist` out.",
+            )
         loop = asyncio.get_running_loop()
         connected = await run_in_threadpool(self._calls.open, self._tenant, self._actor, first, loop)
         try:
