@@ -135,6 +135,7 @@ class Decision:
     audio_sha256: str | None
     reason: str
     spoof: SpoofVerdict | None = None
+    parts: tuple[dict[str, Any], ...] = ()
 
     def __bool__(self) -> bool:
         return self.accepted

@@ -180,3 +180,4 @@ class KeptDecision:
     llr: float | None
     decided_at: str
     judged: dict[str, Any] | None
+    spoof: dict[str, Any] | None = None

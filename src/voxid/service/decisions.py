@@ -18,6 +18,7 @@ from voxid.gallery.change import Change
 from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
 from voxid.service.reviewing import new_review
+from voxid.spoof.verdict import SpoofOutcome
 
 __all__ = ["DECISION", "find_decision", "judged", "keep_decision", "keep_in"]
 
@@ -25,7 +26,7 @@ DECISION: Final = "decision"
 """The kind of the documents."""
 
 _KEEP_DAYS: Final = 90
-_COMPARED: Final = (Outcome.ACCEPT, Outcome.REJECT, Outcome.REVIEW)
+_COMPARED: Final = (Outcome.ACCEPT, Outcome.REJECT, Outcome.REVIEW, Outcome.SPOOF_SUSPECTED)
 
 
 def keep_decision(store: Store, decision: Decision, person_id: str, at: datetime) -> str | None:
@@ -51,26 +52,43 @@ def keep_in(change: Change, decision: Decision, person_id: str, at: datetime) ->
         return None
     plain = decision.to_dict()
     names = ("outcome", "llr", "profile", "far", "net_speech_s", "model_id", "audio_sha256")
-    body = {**{name: plain[name] for name in names}, "decided_at": at.isoformat(), "judged": None}
+    spoof = None if decision.spoof is None else {**plain["spoof"], "pieces": []}
+    body = {
+        **{name: plain[name] for name in names},
+        "spoof": spoof,
+        "decided_at": at.isoformat(),
+        "judged": None,
+    }
     id_ = new_document_id()
     document = Document(
         DECISION, id_, body, decision.outcome.value, person_id, at + timedelta(days=_KEEP_DAYS)
     )
     change.put_document(document)
     if decision.outcome is Outcome.REVIEW:
-        about = {"decision_id": id_, "llr": plain["llr"], "audio_sha256": decision.audio_sha256}
-        review = new_review(
-            "verification",
-            about,
-            "The evidence lies in the review band: too much to reject, too little to accept. Listen and decide.",
-            at,
-            person_id=person_id,
-        )
+        about = {
+            "decision_id": id_,
+            "llr": plain["llr"],
+            "audio_sha256": decision.audio_sha256,
+            "spoof": spoof,
+        }
+        review = new_review("verification", about, _why(decision), at, person_id=person_id)
         change.put_document(review)
         facts = {"review": review.id, "decision": id_}
         change.record(Event("review.opened", person_id=person_id, facts=facts, at=at))
     change.record(Event("decision.kept", decision.outcome.value, person_id, {"decision": id_}, at=at))
     return id_
+
+
+def _why(decision: Decision) -> str:
+    """Return what a reviewer is told; the sentence names nobody."""
+    if decision.spoof is not None and decision.spoof.outcome in (
+        SpoofOutcome.SUSPICIOUS,
+        SpoofOutcome.CANNOT_TELL,
+    ):
+        return f"It is not sure that the voice is a live one. {decision.spoof.reason} Ask the person, and decide."
+    return (
+        "The evidence lies in the review band: too much to reject, too little to accept. Listen and decide."
+    )
 
 
 def find_decision(store: Store, id_: str) -> Document:

@@ -27,13 +27,14 @@ from voxid.service.inference import Inference
 from voxid.service.limits import Quotas
 from voxid.service.metrics import Metrics
 from voxid.service.oidc import TokenReader
-from voxid.service.policy import TenantPolicy, read_policy
+from voxid.service.policy import SpoofCheck, TenantPolicy, read_policy
 from voxid.service.remembering import Remembered
 from voxid.service.retaining import RetentionTimer
 from voxid.service.running import JobRunner
 from voxid.service.settings import ServiceSettings
 from voxid.service.underway import UnderWay
 from voxid.spoof.detector import SpoofDetector, default_detector
+from voxid.spoof.fusion import SpoofPolicy
 from voxid.spoof.verdict import SpoofVerdict
 from voxid.stages import stage
 from voxid.zoo.shelf import find_bundle
@@ -104,6 +105,11 @@ class Tenants:
         names = [path.name.removesuffix(_SUFFIX) for path in found]
         return sorted(name for name in names if _TENANT.fullmatch(name))
 
+    def locations(self) -> list[Location]:
+        """Return where the galleries of all tenants are."""
+        found = (self._location(id_) for id_ in self.ids())
+        return [location for location in found if location is not None]
+
     def get(self, id_: str) -> Tenant:
         """Return a tenant, opened.
 
@@ -159,7 +165,7 @@ class Tenants:
         if keep_index and self._settings.database is not None:
             keep_index = self._settings.data / "index" / f"{id_}.index"
         gallery = Gallery.open(
-            location, bundle=self._bundle, key=self._key_file(), clock=self._clock, keep_index=keep_index
+            location, bundle=self._bundle, key=self.key_file(), clock=self._clock, keep_index=keep_index
         )
         store, _ = gallery.stored()
         store.start_audit()
@@ -175,8 +181,8 @@ class Tenants:
             return replace(PostgresAddress.parse(settings.database), tenant=id_)
         return settings.data / _FOLDER / f"{id_}{_SUFFIX}"
 
-    def _key_file(self) -> Path | None:
-        """The one key of all tenants; None lets the gallery look in the environment and beside itself."""
+    def key_file(self) -> Path | None:
+        """Return the file of the one key of all tenants; None lets the gallery look in the environment and beside itself."""
         own = self._settings.data / _KEY_FILE
         if self._settings.key_file is not None or self._settings.gallery is not None:
             return self._settings.key_file
@@ -245,14 +251,23 @@ class Service:
         """
         detector = self.inference.detector
         if detector is None:
-            raise ConfigError(
-                "spoof_detector_missing",
-                "There is no spoof detector in this installation; name the folder of one with the setting detector.",
-            )
+            raise _without_detector()
         with stage("spoof"):
             verdict = detector.detect(waveform)
         self.judged(verdict, purpose)
         return verdict
+
+    def spoof_policy(self, check: SpoofCheck) -> SpoofPolicy:
+        """Return what a tenant's policy means here: where there is no detector nobody is asked, unless it is strict.
+
+        Raises:
+            ConfigError: spoof_detector_missing.
+        """
+        if self.inference.detector is not None:
+            return SpoofPolicy.named(check)
+        if check == "strict":
+            raise _without_detector()
+        return SpoofPolicy("off")
 
     def judged(self, verdict: SpoofVerdict, purpose: str) -> None:
         """Count a verdict; "live" is the purpose of those at the end of a call."""
@@ -270,6 +285,13 @@ class Service:
         self.jobs.close()
         self.inference.close()
         self.tenants.close()
+
+
+def _without_detector() -> ConfigError:
+    return ConfigError(
+        "spoof_detector_missing",
+        "There is no spoof detector in this installation; name the folder of one with the setting detector.",
+    )
 
 
 def _detector(settings: ServiceSettings) -> SpoofDetector | None:

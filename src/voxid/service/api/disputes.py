@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from voxid.audit.events import Event
 from voxid.gallery.documents import Document
 from voxid.service.api.shapes import After, In, Limit
+from voxid.service.api.spoof_shapes import SpoofVerdictOut
 from voxid.service.decisions import DECISION, find_decision
 from voxid.service.disputing import (
     DISPUTE,
@@ -121,13 +122,16 @@ class DisputePage(BaseModel):
     next: str | None = Field(description="`after` of the next page; null at the end")
 
 
+Standing = Literal["accept", "reject", "review", "spoof_suspected"]
+
+
 class KeptDecisionOut(BaseModel):
     """A decision as it is kept, with what a person decided about it since."""
 
     id: str
     person_id: str
-    outcome: Literal["accept", "reject", "review"] = Field(description="As decided at first")
-    standing: Literal["accept", "reject", "review"] = Field(description="What holds now")
+    outcome: Standing = Field(description="As decided at first")
+    standing: Standing = Field(description="What holds now")
     under_review: bool = Field(description="Disputed, or in the review band, and not yet decided by a person")
     llr: float | None
     profile: str
@@ -135,6 +139,7 @@ class KeptDecisionOut(BaseModel):
     net_speech_s: float | None
     model_id: str
     audio_sha256: str | None
+    spoof: SpoofVerdictOut | None = Field(None, description="Whether the voice is live; null: nobody asked")
     decided_at: datetime
     judged: dict[str, Any] | None = Field(description="By whom, when and why it was confirmed or overturned")
     due_at: datetime | None = Field(description="When it is deleted")

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
 
-__all__ = ["SpoofCheckOut", "SpoofVerdictOut"]
+__all__ = ["VERDICT_EXAMPLE", "SpoofCheckOut", "SpoofVerdictOut"]
 
-_EXAMPLE: Final[dict[str, Any]] = {
+VERDICT_EXAMPLE: Final[dict[str, Any]] = {
     "outcome": "genuine",
     "llr": 3.12,
     "replay_llr": 4.05,
@@ -26,7 +26,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
 class SpoofVerdictOut(BaseModel):
     """Whether a voice is live and human; of four outcomes, one of which is that it cannot be told."""
 
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": VERDICT_EXAMPLE})
 
     outcome: SpoofOutcome
     llr: float | None = Field(
@@ -63,7 +63,7 @@ class SpoofCheckOut(SpoofVerdictOut):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                **_EXAMPLE,
+                **VERDICT_EXAMPLE,
                 "pieces": [
                     {"start_s": 0.0, "end_s": 4.0, "llr": 3.4},
                     {"start_s": 2.6, "end_s": 6.6, "llr": 2.84},

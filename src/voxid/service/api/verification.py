@@ -12,6 +12,7 @@ from voxid.errors import InputError
 from voxid.gallery.change import Change
 from voxid.service.api.people import NOBODY, person_by_id
 from voxid.service.api.shapes import PersonId
+from voxid.service.api.spoof_shapes import VERDICT_EXAMPLE, SpoofVerdictOut
 from voxid.service.attempts import FAILED, Attempt, unlock
 from voxid.service.decisions import keep_in
 from voxid.service.hearing import hearing_for
@@ -47,6 +48,14 @@ _TELLING = frozenset(
 )
 
 
+class PartOut(BaseModel):
+    """One thing a decision rests on."""
+
+    name: str
+    llr: float | None
+    outcome: str
+
+
 class DecisionOut(BaseModel):
     """What came of a verification; only `accept` lets anybody in."""
 
@@ -64,6 +73,8 @@ class DecisionOut(BaseModel):
                 "model_id": "voxid-base@0123456789ab",
                 "audio_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
                 "reason": "LLR 7.41 reaches the threshold 2.10 of profile far_1pct.",
+                "spoof": VERDICT_EXAMPLE,
+                "parts": [{"name": "speaker", "llr": 7.41, "outcome": "accept"}],
             }
         }
     )
@@ -83,6 +94,10 @@ class DecisionOut(BaseModel):
     model_id: str
     audio_sha256: str | None
     reason: str
+    spoof: SpoofVerdictOut | None = Field(
+        description="Whether the voice is live; null: the policy does not ask, or there was nothing to hear"
+    )
+    parts: list[PartOut] = Field(description="What the outcome was joined from")
 
     @classmethod
     def of(cls, decision: Decision, person_id: str, kept_as: str | None) -> DecisionOut:
@@ -109,7 +124,7 @@ def verify_person(
     """Decide whether a recording is the person.
 
     A recording counts once: its copy, or nearly its copy, is refused (`audio_replayed`). Tries that fail lock the
-    person for a while (`person_locked`).
+    person for a while (`person_locked`). Whether the voice must be a live one is the policy's (`verify_spoof`).
     """
     service = service_of(request)
     person = person_by_id(tenant, person_id)
@@ -151,16 +166,20 @@ def _decided(
 ) -> Decision:
     """Return the decision on one try, which notes what was heard and what came of it."""
     limits, sha256 = service.settings.limits, audio.sha256
+    spoof = service.spoof_policy(tenant.policy.verify_spoof)
     hearing = hearing_for(
         tenant.gallery,
         limits.max_verify_s,
         limits.max_audio_bytes,
         before=lambda: attempt.refuse_replay(sha256),
         decoded=lambda waveform: attempt.refuse_near_replay(waveform, sha256, service.clock()),
+        detector=None if spoof.mode == "off" else service.inference.detector,
     )
     decision = tenant.gallery.verify(
-        name, audio.content, profile=profile, channel=audio.channel, hearing=hearing
+        name, audio.content, profile=profile, channel=audio.channel, hearing=hearing, spoof=spoof
     )
+    if decision.spoof is not None:
+        service.judged(decision.spoof, "verify")
     attempt.failed = decision.outcome in FAILED
     attempt.accepted = bool(decision)
     return decision
