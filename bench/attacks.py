@@ -7,9 +7,10 @@ others claim to be them (impostors), and each of those other recordings is attac
 of ``voxid.simulate`` (vocoders, conversion, splicing), and played back (a simulated loudspeaker, room and microphone).
 An attacker who holds a recording of the victim is the worst case; nothing here clones a voice from elsewhere.
 
-The verifier decides at the shipped threshold of a false-accept rate of 1 %. Beside it stand two policies: ``check``
-refuses what the detector calls spoof and sends what is suspicious to a person, ``strict`` also what it cannot tell.
-"Accepted" is let in without anybody looking.
+The verifier decides at the shipped threshold of a false-accept rate of 1 %. Beside it stand three policies of
+``voxid.spoof.fusion``: ``check`` refuses what the detector calls spoof and sends what is suspicious to a person,
+``strict`` also what it cannot tell, ``score`` joins both LLRs and decides at the same threshold. "Accepted" is let in
+without anybody looking.
 
 Writes the table, ``--out`` as JSON, and with ``--trials FILE`` every trial with its speaker LLR, spoof LLR and verdict.
 """
@@ -46,6 +47,7 @@ from voxid.evaluate.spoof_hearing import Heard, hear_files
 from voxid.evaluate.trials import TrialList, read_trials
 from voxid.simulate.fakes import Generator, generators
 from voxid.spoof.detector import SpoofDetector, default_detector
+from voxid.spoof.fusion import SpoofPolicy, joint_llr
 
 ENROLLED = 3
 GENUINE, IMPOSTOR = "genuine claim", "impostor"
@@ -76,6 +78,28 @@ class Scored:
     spoof_llrs: NDArray[np.float64]
     outcomes: NDArray[np.str_]
     threshold_llr: float
+
+    @property
+    def joint_llrs(self) -> NDArray[np.float64]:
+        """LLRs of the claimed person speaking live; the speaker's alone where the detector cannot tell."""
+        share = SpoofPolicy("score").spoof_share
+        pairs = zip(self.speaker_llrs, self.spoof_llrs, self.outcomes, strict=True)
+        return np.asarray(
+            [
+                speaker if outcome == "cannot_tell" else joint_llr(float(speaker), float(spoof), share)
+                for speaker, spoof, outcome in pairs
+            ]
+        )
+
+    def become(self, policy: SpoofPolicy, consequence: str) -> NDArray[np.bool_]:
+        """Return what a policy makes of the verdicts: which may at best become this."""
+        by_outcome = {
+            "genuine": "accept",
+            "suspicious": policy.on_suspicious,
+            "spoof": "reject",
+            "cannot_tell": policy.on_cannot_tell,
+        }
+        return np.asarray([by_outcome[outcome] == consequence for outcome in self.outcomes])
 
     def of(self, *attacks: str) -> NDArray[np.bool_]:
         """Return which attempts are of these attacks; none named: all made by generators."""
@@ -183,17 +207,19 @@ def row_of(
     name: str, family: str, scored: Scored, chosen: NDArray[np.bool_], resamples: int
 ) -> dict[str, Any]:
     """Return the shares of one attack, victims resampled."""
-    through = scored.speaker_llrs[chosen] >= scored.threshold_llr
-    outcomes = scored.outcomes[chosen]
+    through = scored.speaker_llrs >= scored.threshold_llr
+    check, strict = SpoofPolicy.named("check"), SpoofPolicy.named("strict")
     victims = [attempt.victim for attempt, taken in zip(scored.attempts, chosen, strict=True) if taken]
     units = np.unique(victims, return_inverse=True)[1].astype(np.int64)
-    shares = {
+    whole = {
         "verifier": through,
-        "check": through & np.isin(outcomes, ("genuine", "cannot_tell")),
-        "strict": through & (outcomes == "genuine"),
-        "to_review": through & (outcomes == "suspicious"),
-        "called_spoof": outcomes == "spoof",
+        "check": through & scored.become(check, "accept"),
+        "strict": through & scored.become(strict, "accept"),
+        "score": through & (scored.joint_llrs >= scored.threshold_llr) & (scored.outcomes != "spoof"),
+        "to_review": through & scored.become(check, "review"),
+        "called_spoof": scored.outcomes == "spoof",
     }
+    shares = {key: hits[chosen] for key, hits in whole.items()}
 
     def measure(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         return {key: weights @ hits / weights.sum(axis=1) for key, hits in shares.items()}
@@ -214,6 +240,9 @@ def costs_of(scored: Scored) -> dict[str, float]:
     return {
         "min_adcf_verifier": min_adcf(llrs[target], llrs[impostor], llrs[spoof], ADCF),
         "min_adcf_check": min_adcf(gated[target], gated[impostor], gated[spoof], ADCF),
+        "min_adcf_score": min_adcf(
+            scored.joint_llrs[target], scored.joint_llrs[impostor], scored.joint_llrs[spoof], ADCF
+        ),
         "min_tdcf": float(min_tdcf(curve, verifier)[0]),
         "verifier_frr": verifier.frr,
         "verifier_far": verifier.far,
@@ -225,10 +254,21 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
     """Return the rows for a terminal."""
     table = Table(title="share accepted, %")
     table.add_column("claim")
-    for name in ("family", "trials", "verifier", "+ check", "+ strict", "to review", "called spoof"):
+    for name in (
+        "family",
+        "trials",
+        "verifier",
+        "+ check",
+        "+ strict",
+        "+ score",
+        "to review",
+        "called spoof",
+    ):
         table.add_column(name, justify="right")
     for row in rows:
-        cells = [shown(row[key]) for key in ("verifier", "check", "strict", "to_review", "called_spoof")]
+        cells = [
+            shown(row[key]) for key in ("verifier", "check", "strict", "score", "to_review", "called_spoof")
+        ]
         table.add_row(row["attack"], row["family"], f"{row['trials']:,}", *cells)
     return table
 
@@ -318,7 +358,7 @@ def main() -> None:
         "rows": rows,
         "seconds": round(time.perf_counter() - start),
     }
-    Console().print(table_of(rows))
+    Console(width=150).print(table_of(rows))
     print(json.dumps(record["costs"], indent=1))
     if options.trials:
         write_trials(scored, options.trials)

@@ -62,6 +62,7 @@ def test_shares_let_in_are_those_counted_by_hand(attacks: ModuleType, scored: An
     assert every["check"]["value"] == 0.25
     assert every["strict"]["value"] == 0.0
     assert every["to_review"]["value"] == 0.25
+    assert every["score"]["value"] == 0.5  # the suspicious one, and the one that cannot be told
     assert rows["genuine claim"]["strict"]["value"] == 1.0
     assert rows["impostor"]["verifier"]["value"] == 0.0
     assert rows["family replay"]["check"]["value"] == rows["replay"]["check"]["value"] == 0.5

@@ -97,7 +97,7 @@ def test_verdicts_are_counted_and_unusable_files_are_said(folder: Path) -> None:
 def test_the_head_chooses_the_score(folder: Path) -> None:
     synthetic, joint = measured(folder), measured(folder, "joint")
     assert joint.thresholds is None
-    assert np.allclose(synthetic.scores - joint.scores, 5.0)
+    assert np.allclose(synthetic.scores - joint.scores, np.log(0.5 + 0.5 * np.exp(5.0)))
     with pytest.raises(InputError, match="expected one of synthetic, replay, joint"):
         measured(folder, "video")
 

@@ -43,9 +43,7 @@ _DetectorPath = Annotated[
 ]
 _Head = Annotated[
     str,
-    typer.Option(
-        "--head", metavar="NAME", help="Which LLR is the score: synthetic, replay, or joint (the lower)."
-    ),
+    typer.Option("--head", metavar="NAME", help="Which LLR is the score: synthetic, replay, or joint."),
 ]
 _Scores = Annotated[
     Path | None,

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from voxid.audio import Waveform, load
 from voxid.errors import InputError
 from voxid.evaluate.spoof_protocol import SpoofScores, SpoofTrials
+from voxid.spoof.fusion import genuine_llr
 from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
 
 __all__ = ["HEADS", "Detector", "Heard", "hear_files", "hear_trials"]
 
 HEADS: Final = ("synthetic", "replay", "joint")
-"""Which LLR is the score: against synthesised or converted speech, against playback, or the lower of both."""
+"""Which LLR is the score: against synthesised or converted speech, against playback, or against either kind."""
 
 
 class Detector(Protocol):
@@ -55,9 +56,10 @@ class Heard:
         verdict = self.verdicts[path]
         if isinstance(verdict, str):
             return float("nan")
-        known = {"synthetic": (verdict.llr,), "replay": (verdict.replay_llr,)}
-        values = [value for value in known.get(head, (verdict.llr, verdict.replay_llr)) if value is not None]
-        return min(values, default=float("nan"))
+        measured = verdict.llr is not None and verdict.replay_llr is not None
+        joint = genuine_llr(verdict) if measured else None
+        found = {"synthetic": verdict.llr, "replay": verdict.replay_llr, "joint": joint}[head]
+        return float("nan") if found is None else found
 
     def distance(self, path: str) -> float:
         """Return the domain distance over its limit; NaN where it was not measured."""
