@@ -18,6 +18,7 @@ from voxid.cli import (
     evaluation,
     find,
     live,
+    liveness,
     models,
     people,
     privacy,
@@ -63,6 +64,8 @@ app.command("demo")(demo.demo)
 app.command("enroll")(recognition.enroll)
 app.command("verify")(recognition.verify)
 app.command("identify")(recognition.identify)
+app.command("challenge")(liveness.challenge)
+app.command("answer")(liveness.answer)
 app.command("who")(who.who)
 app.command("find")(find.find)
 app.command("spoof")(spoof.spoof)

@@ -1,0 +1,89 @@
+"""Spoken digits and words are heard, offline; whatever hears is asked in one way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pocketsphinx", reason="the extra challenge is not installed")
+
+from voices import noise
+from voxid.audio import load
+from voxid.errors import ConfigError, InputError
+from voxid.spoof.challenge import Challenge
+from voxid.spoof.listening import WhisperListener, default_listener, words_in
+
+ANSWERS = Path(__file__).parent / "fixtures" / "answers"
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def asked(words: str) -> Challenge:
+    """Return a challenge to say digits or words."""
+    digits = words.isdigit()
+    return Challenge(
+        "0" * 32, tuple(words if digits else words.split("-")), LATER, "digits" if digits else "words"
+    )
+
+
+@pytest.mark.parametrize("answer", ["ada_634986", "ada_170296", "ada_chimney-finger-honey-rabbit"])
+def test_hears_what_is_said(answer: str) -> None:
+    """A clear voice is understood, digits and words; the listener is asked what kind and how many, not which."""
+    said = answer.partition("_")[2]
+    challenge = asked(said)
+    samples = load(ANSWERS / f"{answer}.opus").samples
+    heard = default_listener().hear(samples, challenge)
+    assert challenge.answered_by(heard.said), heard
+    assert 0.0 < heard.confidence <= 1.0
+    other = asked("-".join(["zebra"] * 4) if "-" in said else "555555")
+    assert default_listener().hear(samples, other) == heard
+    assert not other.answered_by(heard.said)
+
+
+def test_hears_nothing_in_the_order_it_is_asked() -> None:
+    """What was heard before does not change what is heard now."""
+    first, second = (load(ANSWERS / f"ada_{said}.opus").samples for said in ("634986", "170296"))
+    listener = default_listener()
+    alone = listener.hear(second, asked("170296"))
+    listener.hear(0.1 * first, asked("634986"))
+    assert listener.hear(second, asked("170296")) == alone
+
+
+def test_silence_says_nothing_and_a_speech_is_no_answer() -> None:
+    """No words in silence; half a minute and more is refused before anything listens."""
+    assert default_listener().hear(np.zeros(16_000, np.float32), asked("634986")).said == ()
+    with pytest.raises(InputError, match="expected the words alone, 30 s at most") as refused:
+        default_listener().hear(noise(30.5), asked("634986"))
+    assert refused.value.code == "audio_too_long"
+
+
+def test_transcripts_are_read_as_digits_or_words() -> None:
+    """Numbers written together, in words or with stops; what is no digit counts as wrong."""
+    assert words_in("634-986.", "digits") == tuple("634986")
+    assert words_in("Six, three, four. Nine eight oh", "digits") == tuple("634980")
+    assert words_in("six tree 4", "digits") == ("6", "tree", "4")
+    assert words_in("Chimney. Finger, honey rabbit!", "words") == ("chimney", "finger", "honey", "rabbit")
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pocketsphinx, or faster-whisper, a coded error says what to install; nothing else needs either."""
+    code = (
+        "import sys; sys.modules['pocketsphinx'] = None\n"
+        "from voxid.spoof.listening import default_listener\n"
+        "from voxid.errors import ConfigError\n"
+        "try: default_listener()\n"
+        "except ConfigError as error: print(error.code, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.startswith("challenge_extra_missing")
+    assert "pip install 'voxid[challenge]'" in done.stdout
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(ConfigError, match="pip install faster-whisper") as missing:
+        WhisperListener("small")
+    assert missing.value.code == "listener_missing"
