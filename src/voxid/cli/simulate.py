@@ -1,4 +1,4 @@
-"""``voxid simulate``: conversations with a known truth, made of single-speaker recordings."""
+"""``voxid simulate``: conversations with a known truth, or spoofed speech, made of single-speaker recordings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from voxid.cli import options
+from voxid.cli import fakes, options
 from voxid.cli.output import command, note, print_json, progress, results
 from voxid.errors import InputError
 
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
     from voxid.simulate.recipe import SimulationRecipe
 
 
+class _ConversationsUnlessNamed(TyperGroup):
+    """``voxid simulate SPEECH`` goes on meaning conversations: what is no command of the group is their SPEECH."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["conversations", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ConversationsUnlessNamed,
+    no_args_is_help=True,
+    help="Make conversations or spoofed speech out of single-speaker recordings.",
+)
+
+
+@app.command("conversations")
 @command
 def simulate(
     speech: Annotated[
@@ -85,6 +103,9 @@ def simulate(
         print_json({"folder": str(out), "manifest": str(manifest), "seed": seed, "conversations": facts})
         return
     _show(facts, out)
+
+
+app.command("fakes")(fakes.fakes)
 
 
 def _chosen(style: str | None, recipe: Path | None) -> SimulationRecipe:

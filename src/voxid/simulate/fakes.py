@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import MappingProxyType
 
 import numpy as np
 
 from voxid.audio import SAMPLE_RATE_HZ
-from voxid.errors import InputError
+from voxid.errors import ConfigError, InputError
 from voxid.simulate import conversion, parametric, replay, splicing, vocoders, world
 from voxid.simulate.distortions import Samples
 
@@ -36,7 +37,7 @@ class Generator:
     Attributes:
         name: stable, written into manifests. family: one of ``FAMILIES``.
         source: the paper or program. forge: the function itself; settings are drawn in it.
-        needs: the package it asks for, None: nothing beyond the core install.
+        needs: the module it imports, None: nothing beyond the core install.
         keeps_length: whether the result is as long as the original.
     """
 
@@ -70,6 +71,15 @@ class Generator:
         gain = np.sqrt(power / max(float(np.mean(made**2)), 1e-12))
         loudest = float(np.abs(made).max()) * gain
         return np.asarray(made * (gain * min(1.0, _LOUDEST / max(loudest, 1e-9))), dtype=np.float32)
+
+    def check(self) -> None:
+        """Refuse where the module it needs is not installed. Raises: ConfigError: ``generator_extra_missing``."""
+        if self.needs is not None and find_spec(self.needs) is None:
+            raise ConfigError(
+                "generator_extra_missing",
+                f"{self.name} needs the module {self.needs}, which is not installed; run: pip install 'voxid[train]', "
+                "or choose generators that need nothing.",
+            )
 
 
 def generators(names: str | None = None) -> list[Generator]:
