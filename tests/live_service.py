@@ -41,12 +41,14 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, limits: LiveLimits | None = None) -> Iterator[Running]:
+def running(
+    folder: Path, limits: LiveLimits | None = None, detector: Path | None = None
+) -> Iterator[Running]:
     """Serve a folder until the end of the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = ServiceSettings(data=folder, port=port, live=limits or LiveLimits())
+    settings = ServiceSettings(data=folder, port=port, live=limits or LiveLimits(), detector=detector)
     app = create_app(settings)
     service: Service = app.state.service
     tenant = service.tenants.create("default")
