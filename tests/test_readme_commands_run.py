@@ -47,6 +47,10 @@ def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     (tmp_path / "trials.txt").write_text("".join(trials), encoding="ascii")
     (tmp_path / "wav").symlink_to(VOICES)
+    (tmp_path / "protocol.csv").write_text(
+        "path,label,generator\na,genuine,\nb,spoof,WORLD\n", encoding="ascii"
+    )
+    (tmp_path / "scores.txt").write_text("a 1.5\nb -0.5\n", encoding="ascii")
     return tmp_path
 
 
