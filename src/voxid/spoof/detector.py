@@ -31,6 +31,7 @@ from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
 __all__ = [
     "DEFAULT_DETECTOR",
     "LEAST_BANDWIDTH_HZ",
+    "LEAST_SNR_DB",
     "LEAST_SPEECH_S",
     "SpoofDetector",
     "SpoofEvidence",
@@ -42,6 +43,9 @@ DEFAULT_DETECTOR: Final = "lcnn-small"
 LEAST_SPEECH_S: Final = 1.0
 LEAST_BANDWIDTH_HZ: Final = 5_000.0
 """Telephone speech ends at 4.3 kHz at most, wide-band speech above 6 kHz (`voxid.spoof.bandwidth`)."""
+
+LEAST_SNR_DB: Final = 7.0
+"""Training speech had noise from 10 dB on. Clean recordings lie above 16 dB, music that passes for speech below 7."""
 
 _BATCH_PIECES: Final = 4
 _USABLE: Final = QualityPolicy()
@@ -286,8 +290,12 @@ def _unusable(quality: SpeechQuality, band_hz: float) -> str | None:
             f"{quality.clipping_share:.0%} of the speech is clipped, at most {_USABLE.max_clipping_share:.0%} may be: "
             "record it again with less gain."
         )
-    if quality.snr_db is None or quality.snr_db < _USABLE.min_snr_db:
-        return "The speech is buried in noise: record it again in a quieter place."
+    if quality.snr_db is None or quality.snr_db < LEAST_SNR_DB:
+        found = "hardly" if quality.snr_db is None else f"{quality.snr_db:.0f} dB"
+        return (
+            f"The speech stands {found} above noise or music, at least {LEAST_SNR_DB:.0f} dB are needed: record it "
+            "again in a quieter place."
+        )
     if band_hz < LEAST_BANDWIDTH_HZ:
         return (
             f"Speech is heard up to {band_hz / 1000:.1f} kHz only, as from a telephone or under noise; the detector "
