@@ -54,6 +54,7 @@ class Distortion:
     Attributes:
         channel: share of pieces heard through a random smooth response.
         band: share that is cut off above 5 to 8 kHz.
+        notch: share that lacks a band of 0.2 to 1.2 kHz somewhere.
         bent: share that goes through a polynomial, as cheap amplifiers do.
         noise: share with stationary noise, 15 to 50 dB below.
         bursts: share in which single samples are hit by what grows with the signal.
@@ -64,6 +65,7 @@ class Distortion:
 
     channel: float = 0.6
     band: float = 0.4
+    notch: float = 0.3
     bent: float = 0.25
     noise: float = 0.5
     bursts: float = 0.15
@@ -96,7 +98,7 @@ class Distortion:
         return heard + square * heard.square() + cube * heard.clamp(-6.0, 6.0) ** 3
 
     def _responses(self, batch: int, n_bins: int, rng: np.random.Generator) -> Tensor:
-        """Return (B, n_bins) gains: a line through nine random levels, and an end of the band."""
+        """Return (B, n_bins) gains: a line through nine random levels, an end of the band, a gap in it."""
         hz = np.linspace(0.0, _NYQUIST_HZ, n_bins)
         knots_hz = np.linspace(0.0, _NYQUIST_HZ, 9)
         gains = np.ones((batch, n_bins), np.float32)
@@ -105,6 +107,9 @@ class Distortion:
                 row *= 10.0 ** (np.interp(hz, knots_hz, rng.normal(0.0, 4.0, 9)) / 20.0)
             if rng.random() < self.band:
                 row *= 1.0 / (1.0 + (hz / rng.uniform(5_000.0, 8_000.0)) ** int(rng.integers(8, 60)))
+            if rng.random() < self.notch:
+                first_hz = rng.uniform(0.0, _NYQUIST_HZ)
+                row[(hz > first_hz) & (hz < first_hz + rng.uniform(200.0, 1_200.0))] *= 0.03
         return torch.from_numpy(gains)
 
     @staticmethod
