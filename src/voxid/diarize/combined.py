@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from voxid.audio import Waveform
+from voxid.diarize.apart import keep_apart
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
 from voxid.diarize.gating import count_voices, find_speech
 from voxid.diarize.local import STEP_S, LocalVoices, find_voices
@@ -189,6 +190,10 @@ def join(
     speech = _frames(heard.speech, heard.activity.n_frames)
     cells, speakers = decide_cells(heard.windows, heard.embeddings, labels, speech, options, count.least)
     path = _path(cells, speakers, heard.speech)
+    if options.apart_margin > 0:
+        path = keep_apart(
+            heard.activity, heard.found, heard.windows, heard.embeddings, path, options.apart_margin
+        )
     voices = follow(heard.activity, heard.found, path, int(speakers.max()) + 1)
     whole = stitch(heard.activity, heard.found, voices)
     turns = _draw(_with_path(whole, path, heard.count, options), heard, options)

@@ -95,6 +95,9 @@ class DiarizeOptions:
         min_purity: windows less of whose speech is one local voice shape no cluster; with ``network``.
         path_share: how far the path of the windows is believed against the voices of the chunks, in [0, 1]; with
             ``network``.
+        apart_margin: most cosine a voice may lose where another voice of its chunk has its speaker, and it is given to
+            another; 0 leaves windows joined without regard to chunks; with ``network``. On the tuning conversations
+            no margin is better than none, and 2, which always moves, is worse (``docs/experiments.md``).
     """
 
     window_s: float = 1.5
@@ -123,6 +126,7 @@ class DiarizeOptions:
     overlap_count: float = 1.4
     min_purity: float = 0.8
     path_share: float = 0.6
+    apart_margin: float = 0.0
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
