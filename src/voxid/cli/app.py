@@ -17,6 +17,7 @@ from voxid.cli import (
     demo,
     evaluation,
     find,
+    keys,
     live,
     liveness,
     models,
@@ -84,6 +85,7 @@ models.app.command("quantize")(compression.quantize)
 models.app.command("prune")(compression.prune)
 models.app.command("distill")(compression.distill)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("bench")(bench.bench)

@@ -48,7 +48,7 @@ def serve(
 
         voxid serve --gallery people.voxid
     """
-    read = _settings(
+    read = settings_from(
         settings, {"data": data, "gallery": gallery, "host": host, "port": port, "bundle": bundle}
     )
     from voxid.service.app import create_app
@@ -81,7 +81,7 @@ def list_tenants(data: Data = None, settings: SettingsFile = None, as_json: AsJs
     """
     from voxid.service.state import Tenants
 
-    ids = Tenants(_settings(settings, {"data": data})).ids()
+    ids = Tenants(settings_from(settings, {"data": data})).ids()
     if as_json:
         print_json({"tenants": ids})
     else:
@@ -101,7 +101,7 @@ def create(
     """
     from voxid.service.state import Tenants
 
-    tenants = Tenants(_settings(settings, {"data": data}))
+    tenants = Tenants(settings_from(settings, {"data": data}))
     _show_key(
         tenants.create(tenant).keys.create("first administrator", datetime.now(UTC), roles=["admin"])[1],
         as_json,
@@ -135,7 +135,7 @@ def key(
         raise InputError(
             "role_unknown", "No role was given; name at least one with --role, e.g. --role operator."
         )
-    tenants = Tenants(_settings(settings, {"data": data, "gallery": gallery}))
+    tenants = Tenants(settings_from(settings, {"data": data, "gallery": gallery}))
     _show_key(tenants.get(tenant).keys.create(label, datetime.now(UTC), roles=roles)[1], as_json)
 
 
@@ -147,7 +147,7 @@ def _show_key(text: str, as_json: bool) -> None:
         sys.stdout.write(f"{text}\n")
 
 
-def _settings(file: Path | None, flags: dict[str, Any]) -> ServiceSettings:
+def settings_from(file: Path | None, flags: dict[str, Any]) -> ServiceSettings:
     try:
         import argon2  # noqa: F401
         import fastapi  # noqa: F401

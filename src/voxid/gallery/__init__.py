@@ -17,9 +17,10 @@ counters  how often something happened, against a limit
 change    one transaction that changes something
 store     the gallery, opened; people_reading, document_reading: what is read of it
 tombstones, older_copies: what must not come back; backup: a copy, and back from it
-index     exact search over vectors
+index     exact search over vectors; index_file: a sealed copy of it on disk
 search    the people of a store, searchable by purpose
 transfer  export and import
+exchange  another master key for everything
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ class AuditLog:
         if (root, self._keyring.log_origin.hex()) != (head.root, head.origin):
             problem = f"the first {head.size} entries are not those that the head of {kept.at} says"
             return replace(report, problem=problem)
-        if not kept.signed_by(self.public_key):
+        if not any(kept.signed_by(key) for key in (self.public_key, *self._keyring.former_public_keys)):
             return replace(
                 report, problem=f"the head of {kept.at} was not signed with the key of this gallery"
             )

@@ -36,6 +36,7 @@ __all__ = [
     "PersonKey",
     "Waiting",
     "entries_of",
+    "guarded_anew",
     "is_held",
     "people_of",
     "person_key",
@@ -305,6 +306,41 @@ def opened_personal(key: PersonKey | None, stored: StoredEntry, where: Named) ->
             f"The personal fields of audit entry {stored.sequence} of {where.name} do not open.",
         )
     return plain
+
+
+def guarded_anew(connection: sa.Connection, former: Keyring, new: Keyring, where: Named) -> None:
+    """Put the tags of the log, its head and people's audit keys under another master key; the log stays as it is.
+
+    Args:
+        where: in messages.
+
+    Raises:
+        StoreError: audit_damaged, naming the first entry that is not authentic; store_damaged.
+    """
+    state = LogState.read(connection, former)
+    after = 0
+    while rows := list(stored_entries(connection, former, after=after, limit=_READ_AT_ONCE)):
+        false = next((row.sequence for row in rows if not row.authentic), None)
+        if state is None or false is not None:
+            raise StoreError(
+                "audit_damaged",
+                f"Audit entry {false or 1} of {where.name} was changed; `voxid audit verify` says more.",
+            )
+        tags = [
+            {"at": row.sequence, "new": _tag(new, row.sequence, row.line, row.sealed or b"")} for row in rows
+        ]
+        place = audit_entries.c.sequence == sa.bindparam("at")
+        connection.execute(audit_entries.update().where(place).values(tag=sa.bindparam("new")), tags)
+        after = rows[-1].sequence
+    if state is not None:
+        state.write(connection, new, first=False)
+    for row in connection.execute(sa.select(audit_keys)).all():
+        key_place = _key_place(row.person_id, row.person)
+        key = former.unwrap(row.wrapped_key, key_place)
+        if key is None:
+            raise damaged(where, f"the audit key of the person with id {row.person_id} does not open")
+        own = audit_keys.c.person_id == row.person_id
+        connection.execute(audit_keys.update().where(own).values(wrapped_key=new.wrap(key, key_place)))
 
 
 def _stored(keyring: Keyring, row: Any) -> StoredEntry:

@@ -157,7 +157,9 @@ def restore(
         copy = Store.open(draft, key=secret, create=False)
         try:
             standing, damage = _standing(location, secret)
-            known = ErasureFile(erasures, copy.keyring).read() if erasures is not None else Tombstones()
+            known = Tombstones()
+            if erasures is not None:
+                known = ErasureFile(erasures, copy.keyring).read(must_open=True)
             if standing is not None:
                 try:
                     return _go_back(standing, copy, known)

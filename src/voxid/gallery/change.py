@@ -33,7 +33,7 @@ from voxid.gallery.tables import consents, opt_out_keys, opt_outs, people, voice
 from voxid.gallery.tombstones import Tombstones
 from voxid.gallery.unknown_change import UnknownChange
 
-__all__ = ["FORGOTTEN_KEY", "MAX_VOICEPRINTS_PER_PERSON", "Change"]
+__all__ = ["FORGOTTEN_KEY", "MAX_VOICEPRINTS_PER_PERSON", "Change", "insert_people"]
 
 # Scoring and rewriting a person cost in proportion; nobody needs more references than this.
 MAX_VOICEPRINTS_PER_PERSON: Final = 256
@@ -350,20 +350,7 @@ class Change:
     def _flush(self) -> None:
         """Write the people put so far: a statement per table, however many they are."""
         waiting, self._waiting = self._waiting, []
-        lines: dict[sa.Table, list[dict[str, object]]] = {people: [], voiceprints: [], consents: []}
-        for rows in waiting:
-            lines[people].append({column.name: getattr(rows, column.name) for column in people.columns})
-            lines[voiceprints] += [
-                {"id": id_, "person_id": rows.id, "bundle_id": bundle_id, "sealed": sealed}
-                for id_, bundle_id, sealed in rows.voiceprints
-            ]
-            lines[consents] += [
-                {"person_id": rows.id, "version": version, "sealed": sealed}
-                for version, sealed in rows.consents
-            ]
-        for table, values in lines.items():
-            if values:
-                self._connection.execute(table.insert(), values)
+        insert_people(self._connection, waiting)
 
     def _traces(self, person_id: str) -> list[bytes]:
         rows = self._connection.execute(sa.select(people).where(people.c.id == person_id)).one_or_none()
@@ -399,3 +386,20 @@ class Change:
     def _count(self, sign: int, element: int) -> None:
         self._count_delta += sign
         self._sum_delta += sign * element
+
+
+def insert_people(connection: sa.Connection, given: Iterable[PersonRows]) -> None:
+    """Write people's rows: a statement per table, however many they are."""
+    lines: dict[sa.Table, list[dict[str, object]]] = {people: [], voiceprints: [], consents: []}
+    for rows in given:
+        lines[people].append({column.name: getattr(rows, column.name) for column in people.columns})
+        lines[voiceprints] += [
+            {"id": id_, "person_id": rows.id, "bundle_id": bundle_id, "sealed": sealed}
+            for id_, bundle_id, sealed in rows.voiceprints
+        ]
+        lines[consents] += [
+            {"person_id": rows.id, "version": version, "sealed": sealed} for version, sealed in rows.consents
+        ]
+    for table, values in lines.items():
+        if values:
+            connection.execute(table.insert(), values)

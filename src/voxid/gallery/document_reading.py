@@ -7,12 +7,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from voxid.errors import StoreError
 from voxid.gallery import counters
 from voxid.gallery.database import Database, Named, damaged
 from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_elements
 from voxid.gallery.documents import Counted, Document
 from voxid.gallery.keys import Keyring
-from voxid.gallery.roster import DocumentState
+from voxid.gallery.roster import DocumentState, State
 from voxid.gallery.tables import documents
 from voxid.gallery.tombstones import TOMBSTONE
 
@@ -105,4 +106,10 @@ class DocumentReading:
         with self._database.reading() as connection:
             rows = [DocumentRow(*row) for row in connection.execute(query)]
             keys = DocumentKeys(connection, self.keyring, self.path)
-            return [row.opened(keys, self.keyring, self.path) for row in rows]
+            try:
+                return [row.opened(keys, self.keyring, self.path) for row in rows]
+            except StoreError:
+                State.read(
+                    connection, self.keyring, self.path
+                )  # says so when the key was exchanged meanwhile
+                raise

@@ -9,8 +9,10 @@ An older gallery is brought up when it is opened, in one transaction: cut off in
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -18,30 +20,83 @@ import sqlalchemy as sa
 
 from voxid.errors import CompatibilityError, ConfigError, StoreError
 from voxid.gallery.database import Database, damaged
-from voxid.gallery.keys import KEY_FILE_SUFFIX, Keyring, MasterKey, same
+from voxid.gallery.keys import (
+    KEY_FILE_SUFFIX,
+    Kept,
+    Keyring,
+    MasterKey,
+    bound_to,
+    open_sealed,
+    same,
+    seal,
+)
 from voxid.gallery.roster import State
 from voxid.gallery.tables import SINCE_FORMAT_2, SINCE_FORMAT_3, meta
 
-__all__ = ["FORMAT_VERSION", "check_tables", "fitting_key", "new_meta", "read_meta", "upgrade"]
+__all__ = [
+    "FORMAT_VERSION",
+    "check_tables",
+    "fitting_key",
+    "key_rows",
+    "keyring_of",
+    "new_meta",
+    "read_meta",
+    "upgrade",
+]
 
 FORMAT_VERSION: Final = 3
 
 _OLDEST_FORMAT: Final = 1
 _FORMAT: Final = struct.Struct(">I8s")  # version, first bytes of the SHA-256 of the version
+_KEPT_KEY: Final = "kept"
+_KEPT_PLACE: Final = bound_to("kept")
 _NEW_TABLES: Final = {2: SINCE_FORMAT_2, 3: SINCE_FORMAT_3}
 
 
 def new_meta(master: MasterKey) -> list[tuple[str, bytes]]:
     """Return the meta rows of a new gallery."""
-    store_id = uuid4().bytes
-    key_check = Keyring.check_value(master)
+    keyring = Keyring(master, uuid4().bytes)
     return [
         ("format", _format_row(FORMAT_VERSION)),
-        ("store_id", store_id),
-        ("key_check", key_check),
-        ("identity_sum", hashlib.sha256(store_id + key_check).digest()[:8]),
-        State().row(Keyring(master, store_id)),
+        ("store_id", keyring.store_id),
+        *key_rows(keyring).items(),
+        State().row(keyring),
     ]
+
+
+def key_rows(keyring: Keyring) -> dict[str, bytes]:
+    """Return the meta rows that say which master key fits, and what stayed from those before it."""
+    rows = {
+        "key_check": keyring.check,
+        "identity_sum": hashlib.sha256(keyring.store_id + keyring.check).digest()[:8],
+    }
+    kept = keyring.kept
+    if kept is not None:
+        known = {"tombstone_key": kept.tombstone_key.hex(), "public_keys": kept.public_keys}
+        rows[_KEPT_KEY] = seal(keyring.documents, json.dumps(known).encode(), _KEPT_PLACE)
+    return rows
+
+
+def keyring_of(name: str, master: MasterKey, values: Mapping[str, bytes]) -> Keyring:
+    """Return the keys of a gallery.
+
+    Args:
+        name: of the gallery, for messages.
+        master: the key that fits it; values: the meta rows.
+
+    Raises:
+        StoreError: store_damaged when what stayed from earlier master keys does not open.
+    """
+    keyring = Keyring(master, values["store_id"])
+    sealed = values.get(_KEPT_KEY)
+    if sealed is None:
+        return keyring
+    plain = open_sealed(keyring.documents, sealed, _KEPT_PLACE)
+    if plain is None:
+        raise damaged(Path(name), "what stayed from its earlier master keys does not open")
+    known = json.loads(plain)
+    kept = Kept(bytes.fromhex(known["tombstone_key"]), tuple(known["public_keys"]))
+    return Keyring(master, values["store_id"], kept)
 
 
 def read_meta(database: Database) -> dict[str, bytes]:
@@ -77,7 +132,7 @@ def read_meta(database: Database) -> dict[str, bytes]:
 
 
 def fitting_key(name: str, master: MasterKey | None, values: Mapping[str, bytes]) -> MasterKey:
-    """Return the key, when it is the one the gallery was made with.
+    """Return the key, when it is the gallery's; where an exchange is not finished, the one that follows it, if that is.
 
     Args:
         name: of the gallery, for messages.
@@ -93,7 +148,11 @@ def fitting_key(name: str, master: MasterKey | None, values: Mapping[str, bytes]
             "nor VOXID_MASTER_KEY, nor VOXID_KEY_FILE. Restore the key from where you keep it safe; no new one was "
             "made.",
         )
-    if not same(values["key_check"], Keyring.check_value(master)):
+    fits = same(values["key_check"], Keyring.check_value(master))
+    following = None if fits else master.following()
+    if following is not None and same(values["key_check"], Keyring.check_value(following)):
+        return following
+    if not fits:
         raise StoreError(
             "key_wrong",
             f"The key from {master.origin} is not the key of {name}; give the key that was made with it.",

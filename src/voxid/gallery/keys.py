@@ -14,6 +14,7 @@ Trust rules, in the order they are applied:
 4. Every sealed row is bound to its place (tenant, person, bundle, id, format) as associated data: a row
    copied to another place does not open.
 5. A new data key at every rewrite of a person, and destroyed with the person.
+6. A master key is exchanged as a whole (`exchange`); no key of the one before opens what is written after.
 
 Not covered: keys in the memory of a running process; a reader who holds both the store and the key.
 
@@ -29,8 +30,8 @@ import hashlib
 import hmac
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -44,18 +45,21 @@ from voxid.errors import ConfigError, InputError
 
 __all__ = [
     "KEY_FILE_SUFFIX",
+    "Kept",
     "Keyring",
     "MasterKey",
     "bound_to",
     "create_key_file",
     "derived_key",
     "find_master_key",
+    "next_key_file",
     "open_sealed",
     "read_key_file",
     "seal",
 ]
 
 KEY_FILE_SUFFIX: Final = ".key"
+NEXT_SUFFIX: Final = ".next"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
@@ -71,6 +75,7 @@ class MasterKey:
     Args:
         secret: 32 bytes.
         origin: e.g. "people.voxid.key" or "the environment variable VOXID_MASTER_KEY".
+        file: where it was read from; None: from no file.
 
     Raises:
         ConfigError: key_invalid when the secret is not 32 bytes.
@@ -78,6 +83,12 @@ class MasterKey:
 
     secret: bytes = field(repr=False)
     origin: str
+    file: Path | None = None
+
+    def following(self) -> MasterKey | None:
+        """Return the key that an exchange put beside this one's file and has not finished yet; None: there is none."""
+        path = None if self.file is None else next_key_file(self.file)
+        return read_key_file(path) if path is not None and path.exists() else None
 
     def __post_init__(self) -> None:
         if not isinstance(self.secret, bytes) or len(self.secret) != _KEY_BYTES:
@@ -88,17 +99,40 @@ class MasterKey:
             )
 
 
-class Keyring:
-    """The keys of one gallery, derived from its master key and bound to its store id."""
+@dataclass(frozen=True)
+class Kept:
+    """What stays through exchanges of the master key.
 
-    def __init__(self, master: MasterKey, store_id: bytes) -> None:
+    Args:
+        tombstone_key: what tombstones are hashed with (32 bytes): the integrity key of the first master key.
+        public_keys: hex, of the master keys before this one.
+    """
+
+    tombstone_key: bytes = field(repr=False)
+    public_keys: tuple[str, ...]
+
+
+class Keyring:
+    """The keys of one gallery, derived from its master key and bound to its store id.
+
+    Args:
+        master: the key.
+        store_id: of the gallery.
+        kept: what stayed from master keys before it; None: there was none.
+    """
+
+    def __init__(self, master: MasterKey, store_id: bytes, kept: Kept | None = None) -> None:
         self.origin = master.origin
+        self.check = self.check_value(master)
         self.store_id = store_id
         self._wrapping = AESGCM(_derived(master.secret, store_id, b"wrapping"))
         self._lookup_key = _derived(master.secret, store_id, b"lookup")
         self._integrity_key = _derived(master.secret, store_id, b"integrity")
         self.documents = AESGCM(_derived(master.secret, store_id, b"documents"))
         self.signing = Ed25519PrivateKey.from_private_bytes(_derived(master.secret, store_id, b"signing"))
+        self.kept = kept
+        self._tombstone_key = self._integrity_key if kept is None else kept.tombstone_key
+        self.former_public_keys = () if kept is None else kept.public_keys
         self.log_origin = hashlib.sha256(bound_to("audit-log", store_id.hex())).digest()
 
     @staticmethod
@@ -112,8 +146,16 @@ class Keyring:
 
     def integrity_tag(self, *parts: bytes) -> bytes:
         """Return the keyed hash (32 bytes) over the parts and their lengths, in order."""
-        lengths = ",".join([str(len(part)) for part in parts]).encode()
-        return _keyed_hash(self._integrity_key, b"".join((lengths, b":", *parts)))
+        return _tag(self._integrity_key, parts)
+
+    def tombstone_tag(self, *parts: bytes) -> bytes:
+        """Return the keyed hash (32 bytes) of what was erased: the same under every master key the gallery has had."""
+        return _tag(self._tombstone_key, parts)
+
+    def under(self, master: MasterKey) -> Keyring:
+        """Return the keys of this gallery under another master key."""
+        own = self.signing.public_key().public_bytes_raw().hex()
+        return Keyring(master, self.store_id, Kept(self._tombstone_key, (*self.former_public_keys, own)))
 
     def wrap(self, data_key: bytes, associated: bytes) -> bytes:
         """Return the data key sealed under the wrapping key."""
@@ -228,7 +270,7 @@ def read_key_file(path: Path) -> MasterKey:
             "key_readable_by_others",
             f"The key file {path} has mode {mode:04o}, so others can read it; expected 0600: chmod 600 {path}.",
         )
-    return _decoded(content.decode("ascii", errors="replace"), str(path))
+    return replace(_decoded(content.decode("ascii", errors="replace"), str(path)), file=path)
 
 
 def create_key_file(path: Path) -> MasterKey:
@@ -260,7 +302,7 @@ def create_key_file(path: Path) -> MasterKey:
             "store_unwritable",
             f"The key file {path} cannot be written ({error.strerror}); choose another folder.",
         ) from error
-    return MasterKey(secret, str(path))
+    return MasterKey(secret, str(path), path)
 
 
 def sync_folder(folder: Path) -> None:
@@ -288,6 +330,16 @@ def _decoded(text: str, origin: str) -> MasterKey:
             f"The master key from {origin} is not base64; expected the base64 of {_KEY_BYTES} bytes.",
         ) from error
     return MasterKey(secret, origin)
+
+
+def next_key_file(path: Path) -> Path:
+    """Return where the key lies that is to follow the one in this file, while it is exchanged."""
+    return path.with_name(path.name + NEXT_SUFFIX)
+
+
+def _tag(key: bytes, parts: Sequence[bytes]) -> bytes:
+    lengths = ",".join([str(len(part)) for part in parts]).encode()
+    return _keyed_hash(key, b"".join((lengths, b":", *parts)))
 
 
 def _derived(secret: bytes, salt: bytes, use: bytes) -> bytes:

@@ -44,6 +44,7 @@ _OLDER_STATE: Final = struct.Struct(">QQB32s")
 _UNFINISHED, _AUDITED = 1, 2  # the flags; formats 1 and 2 know the first
 _STATE_KEY: Final = "state"
 _READ_STATE: Final = sa.select(meta.c.value).where(meta.c.key == _STATE_KEY)
+_READ_CHECK: Final = sa.select(meta.c.value).where(meta.c.key == "key_check")
 
 
 class Entry(NamedTuple):
@@ -114,7 +115,7 @@ class State:
             older: as formats 1 and 2 stored it.
 
         Raises:
-            StoreError: store_damaged when the row is missing or its tag is wrong.
+            StoreError: store_damaged when the row is missing or its tag is wrong; key_exchanged.
         """
         value = connection.execute(_READ_STATE).scalar()
         form = _OLDER_STATE if older else _STATE
@@ -122,6 +123,13 @@ class State:
             raise damaged(where, "its state record is missing")
         body, tag = value[: form.size], value[form.size :]
         if not same(tag, keyring.integrity_tag(b"state", body)):
+            check = connection.execute(_READ_CHECK).scalar()
+            if check is not None and not same(check, keyring.check):
+                raise StoreError(
+                    "key_exchanged",
+                    f"The master key of {where.name} was exchanged while it was in use here, so nothing was done; "
+                    "start this process again.",
+                )
             raise damaged(where, "its state record fails its integrity check")
         generation, n_elements, flags, total, *rest = form.unpack(body)
         documents = (

@@ -33,7 +33,7 @@ from voxid.gallery.audit_rows import AuditWriter, Waiting, is_held
 from voxid.gallery.audit_sharing import SharedWriting
 from voxid.gallery.change import FORGOTTEN_KEY, Change
 from voxid.gallery.database import Database, damaged
-from voxid.gallery.formats import FORMAT_VERSION, fitting_key, read_meta, upgrade
+from voxid.gallery.formats import FORMAT_VERSION, fitting_key, keyring_of, read_meta, upgrade
 from voxid.gallery.keys import Keyring, find_master_key
 from voxid.gallery.locations import Location, create_database, location_of, open_database
 from voxid.gallery.older_copies import OlderCopy
@@ -115,7 +115,7 @@ class Store(PeopleReading):
         try:
             values = read_meta(database)
             master = find_master_key(key, file, environ)
-            keyring = Keyring(fitting_key(location.name, master, values), values["store_id"])
+            keyring = keyring_of(location.name, fitting_key(location.name, master, values), values)
             upgrade(database, keyring, values["format"])
             store = cls(database, keyring)
             store._settle_erasures()
@@ -258,6 +258,13 @@ class Store(PeopleReading):
         """Hand out the tables in one state, for a copy."""
         with self._database.reading() as connection:
             yield connection
+
+    @contextmanager
+    def rewriting(self) -> Iterator[tuple[sa.Connection, State]]:
+        """Hand out the tables to be written whole, nobody else writing: for an exchange of the key; and the state."""
+        with self._lock, self._turn, self._database.writing() as connection:
+            self._refresh(connection)
+            yield connection, self._roster.state
 
     def beside(self, database: Database) -> Store:
         """Return another copy of this gallery, opened with the same keys."""

@@ -33,7 +33,7 @@ OptOutTag = tuple[str, bytes]
 
 def tombstone_of(keyring: Keyring, kind: str, id_: str) -> str:
     """Return the hash (64 hex digits) that stands for an erased person, unknown person, document or lifted opt-out."""
-    return keyring.integrity_tag(b"tombstone", kind.encode(), id_.encode()).hex()
+    return keyring.tombstone_tag(b"tombstone", kind.encode(), id_.encode()).hex()
 
 
 @dataclass
@@ -99,8 +99,15 @@ class ErasureFile:
         self.path = path
         self._keyring = keyring
 
-    def read(self) -> Tombstones:
-        """Return what the file tells; nothing without one. Lines cut off or of another gallery are passed over."""
+    def read(self, *, must_open: bool = False) -> Tombstones:
+        """Return what the file tells; nothing without one. Lines cut off or of another gallery are passed over.
+
+        Args:
+            must_open: a file none of whose lines opens is no list of this gallery and key, and an error.
+
+        Raises:
+            InputError: erasures_unreadable.
+        """
         found = Tombstones()
         try:
             with self.path.open("rb") as file:
@@ -112,6 +119,12 @@ class ErasureFile:
             raise InputError(
                 "erasures_unreadable", f"The list of erasures {self.path} cannot be read ({error.strerror})."
             ) from error
+        if must_open and not found and self.path.stat().st_size:
+            raise InputError(
+                "erasures_unreadable",
+                f"The list of erasures {self.path} is not of this gallery. None of its lines opens with this key; give "
+                "the list that was written since the key was exchanged.",
+            )
         return found
 
     def add(self, new: Tombstones) -> None:

@@ -182,7 +182,7 @@ class Tenants:
         return settings.data / _FOLDER / f"{id_}{_SUFFIX}"
 
     def key_file(self) -> Path | None:
-        """Return the file of the one key of all tenants; None lets the gallery look in the environment and beside itself."""
+        """Return the file of all tenants' key; None lets the gallery look in the environment and beside itself."""
         own = self._settings.data / _KEY_FILE
         if self._settings.key_file is not None or self._settings.gallery is not None:
             return self._settings.key_file
