@@ -213,6 +213,19 @@ def test_the_least_sure_are_set_aside_first(tmp_path: Path) -> None:
     assert "Nothing could be measured of 0 genuine and 2 spoofed" in " ".join(report.notes)
 
 
+def test_rates_few_trials_cannot_show_are_left_out(tmp_path: Path) -> None:
+    """The rule of 3: 100 spoofs show an APCER of 3 %, 40 genuine recordings a BPCER of 7.5 %; none seen is not zero."""
+    rows = "".join(f"g{n},genuine,\n" for n in range(40)) + "".join(
+        f"s{n},spoof,x{n % 5}\n" for n in range(100)
+    )
+    trials = read_protocol(written(tmp_path, "p.csv", "path,label,generator\n" + rows))
+    scored = SpoofScores("made", np.concatenate([np.arange(40.0), np.arange(100.0) - 100.0]))
+    metrics = evaluate_spoof_scores(trials, scored, resamples=20).metrics
+    shown = {name for name in metrics if "_at_" in name}
+    assert shown == {"bpcer_at_apcer_5pct", "bpcer_at_apcer_10pct", "apcer_at_bpcer_10pct"}
+    assert metrics["bpcer_at_apcer_5pct"].high == pytest.approx(3 / 40)
+
+
 def test_intervals_hold_the_value_and_repeat(trials: SpoofTrials, tmp_path: Path) -> None:
     first, second = (report_of(trials, tmp_path).to_dict() for _ in range(2))
     assert first == second

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.evaluate.bootstrap import RESAMPLES, Estimate, Measure, Sides, estimate_all
-from voxid.evaluate.claims import bound_zero
+from voxid.evaluate.claims import bound_zero, supports
 from voxid.evaluate.metrics import ErrorCurve, RankedTrials, weighted_cllr
 from voxid.evaluate.spoof_costs import WORST_VERIFIER, VerifierRates, min_adcf_behind, min_tdcf
 from voxid.evaluate.spoof_protocol import SpoofScores, SpoofTrials
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 FIXED_RATES = (0.01, 0.05, 0.1)
-"""Ceilings of the one error at which the other is stated."""
+"""Ceilings of the one error at which the other is stated, as far as the trials support them (rule of 3)."""
 SPECIES_BPCER = 0.05
 """Share of genuine speech lost at the threshold every species is compared at."""
 ABSTAINED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -85,7 +85,10 @@ def evaluate_spoof_scores(
     )
     count = int(np.sum(genuine))
     estimates["eer"] = bound_zero(estimates["eer"], min(count, len(genuine) - count))
-    wrong = {name: bound_zero(estimates.pop(name), count) for name in ("bpcer", "apcer") if name in estimates}
+    trials_of = {name: count if name.startswith("bpcer") else len(genuine) - count for name in estimates}
+    for name in [name for name in estimates if name.startswith(("bpcer", "apcer"))]:
+        estimates[name] = bound_zero(estimates[name], trials_of[name])
+    wrong = {name: estimates.pop(name) for name in ("bpcer", "apcer") if name in estimates}
     threshold = float(apcer_at(ranked.curve(), SPECIES_BPCER)[1][0])
     points = [_point(name, share, estimates, genuine[kept]) for name, share, kept in aside]
     own = next((point for (name, *_), point in zip(aside, points, strict=True) if name == "own"), None)
@@ -191,8 +194,10 @@ def _measure(
         curve = ranked.curve(weights)
         found |= {"eer": curve.eer(), "auc": curve.auc()}
         for rate in FIXED_RATES:
-            found[f"bpcer_at_apcer_{100 * rate:g}pct"] = curve.frr_at(rate)
-            found[f"apcer_at_bpcer_{100 * rate:g}pct"] = apcer_at(curve, rate)[0]
+            if supports(rate, int(np.sum(~genuine))):
+                found[f"bpcer_at_apcer_{100 * rate:g}pct"] = curve.frr_at(rate)
+            if supports(rate, int(np.sum(genuine))):
+                found[f"apcer_at_bpcer_{100 * rate:g}pct"] = apcer_at(curve, rate)[0]
         found["min_tdcf"] = min_tdcf(curve, verifier)
         found["min_adcf"] = min_adcf_behind(curve, verifier)
         if scored.are_llrs:
