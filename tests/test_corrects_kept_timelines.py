@@ -76,6 +76,45 @@ def test_turns_are_corrected_cut_joined_and_undone(served: Served, kept: str) ->
     assert served.refusal("POST", f"{path}/undo", 409, json={})[0] == "nothing_to_undo"
 
 
+def test_a_file_that_a_page_saved_is_applied_as_one_change(served: Served, kept: str) -> None:
+    """Names are looked up as the timeline shows them; whom nobody on record is called becomes a stranger, if wanted."""
+    path = f"/diarizations/{kept}"
+    first = served.call("GET", f"{path}/timeline")
+    names = ["Ada", "bruno", "Grandmother", "Grandmother"]
+    lines = [
+        {
+            "start_s": turn["start_s"],
+            "end_s": turn["end_s"],
+            "old_label": turn["speaker"],
+            "new_name": name,
+        }
+        for turn, name in zip(first["turns"], names, strict=True)
+    ]
+    file = {
+        "format": "voxid-corrections",
+        "version": 1,
+        "audio_sha256": load(TALK).sha256,
+        "uri": "talk",
+        "corrections": lines,
+    }
+    code, sentence = served.refusal("POST", f"{path}/corrections/file", 404, json=file)
+    assert (code, sentence[:50]) == ("person_missing", "There is nobody of this id or name on record; put ")
+    after = served.call("POST", f"{path}/corrections/file?strangers=true", json=file)
+    assert speakers(after) == ["Ada", "Bruno", "SPEAKER_02", "SPEAKER_02"]
+    assert all(turn["reviewed"] for turn in after["turns"])
+    assert after["edits"] == 1
+    assert "Grandmother" not in str(served.call("GET", f"{path}/timeline"))
+    assert speakers(served.call("POST", f"{path}/undo", json={})) == speakers(first)
+    file["corrections"] = [{**lines[0], "old_label": "Zoe"}]
+    assert served.refusal("POST", f"{path}/corrections/file", 422, json=file)[0] == "correction_unmatched"
+    file["corrections"] = [{**lines[0], "new_name": "Clara"}]
+    assert served.refusal("POST", f"{path}/corrections/file", 403, json=file)[0] == "consent_missing"
+    file["audio_sha256"] = "ab" * 32
+    assert (
+        served.refusal("POST", f"{path}/corrections/file", 422, json=file)[0] == "corrections_of_other_audio"
+    )
+
+
 def test_a_change_on_an_old_revision_is_refused(served: Served, kept: str) -> None:
     """Two people correct at once: the second one is told, and nothing of theirs is lost unseen."""
     change = {"turns": [2], "to": {"label": "SPEAKER_05"}, "revision": 1}

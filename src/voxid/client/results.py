@@ -106,6 +106,22 @@ class ResultCalls(Transport):
         body = {"to": dict(to), "turns": list(turns), "speaker": speaker, "revision": revision}
         return self._changed(job_id, "corrections", body)
 
+    def apply_corrections(
+        self, job_id: str, file: Mapping[str, Any], *, strangers: bool = False
+    ) -> TimelineRead:
+        """Return the timeline with all corrections of a file that a timeline's page saved, as one change.
+
+        Args:
+            job_id: whose timeline.
+            file: its JSON; `voxid.timeline.Corrections.to_dict` gives one.
+            strangers: a name nobody on record has becomes a label; without it, it is refused.
+
+        Raises:
+            InputError: corrections_of_other_audio, correction_unmatched, person_missing. PolicyError: consent_missing.
+        """
+        path, query = f"/diarizations/{job_id}/corrections/file", {"strangers": strangers}
+        return read(TimelineRead, self.call("POST", path, json=dict(file), query=query))
+
     def split_turn(
         self, job_id: str, turn: int, at_s: float, to: Mapping[str, str] | None = None
     ) -> TimelineRead:

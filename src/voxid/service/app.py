@@ -16,6 +16,7 @@ from voxid.service import openapi, problems
 from voxid.service.api import (
     audit,
     consents,
+    correction_files,
     corrections,
     diarizations,
     disputes,
@@ -60,6 +61,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live_router,
     diarizations.router,
     corrections.router,
+    correction_files.router,
     unknown.router,
     opt_outs.router,
     watchlists.router,

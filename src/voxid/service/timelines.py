@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from voxid.errors import PolicyError
 from voxid.gallery.records import PersonRecord
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.unknown import NAMING_PURPOSE
+from voxid.service.consenting import check_consent
 from voxid.timeline import Timeline, Turn
 from voxid.timeline.document import JSON_VERSION
 
-__all__ = ["Edit", "KeptTimeline", "Shown", "check_nameable", "names_of_people", "shown"]
+__all__ = ["Edit", "KeptTimeline", "Shown", "check_nameable", "free_label", "names_of_people", "shown"]
 
 _KEPT_EDITS = 200
 """Those longest ago can no longer be undone; they stay in the history."""
@@ -97,7 +97,7 @@ class KeptTimeline:
             if turn.named and turn.speaker in ids:
                 turn = replace(turn, speaker=ids[turn.speaker])
             elif turn.named:
-                label = strangers.setdefault(turn.speaker, _free_label(taken))
+                label = strangers.setdefault(turn.speaker, free_label(taken))
                 taken.add(label)
                 turn = replace(turn, speaker=label, named=False, llr=None)
             turns.append(turn)
@@ -187,7 +187,7 @@ class KeptTimeline:
         hinted = [turn.suggestion.person for turn in turns if turn.suggestion is not None]
         for id_ in dict.fromkeys([*self.labels, *named, *hinted]):
             former = self.labels.get(id_)
-            labels[id_] = _free_label(taken) if former is None or former in taken else former
+            labels[id_] = free_label(taken) if former is None or former in taken else former
             taken.add(labels[id_])
         return replace(self, labels=labels)
 
@@ -264,18 +264,7 @@ def check_nameable(person: PersonRecord, now: datetime) -> None:
     Raises:
         PolicyError: consent_missing, consent_expired.
     """
-    consent = person.consent
-    if consent is None or NAMING_PURPOSE not in consent.purposes:
-        raise PolicyError(
-            "consent_missing",
-            f"The person has given no consent to the purpose {NAMING_PURPOSE}, so no turn was given their name; record "
-            "one that names it.",
-        )
-    if consent.expired(now):
-        raise PolicyError(
-            "consent_expired",
-            "The person's consent has ended, so no turn was given their name; ask for a new one.",
-        )
+    check_consent(person, NAMING_PURPOSE, now, "no turn was given their name")
 
 
 def names_of_people(gallery: Gallery, ids: Iterable[str]) -> dict[str, str | None]:
@@ -326,7 +315,8 @@ def _turns(plain: Sequence[Mapping[str, Any]], duration_s: float) -> tuple[Turn,
     return Timeline.from_json(json.dumps(document)).turns
 
 
-def _free_label(taken: Iterable[str]) -> str:
+def free_label(taken: Iterable[str]) -> str:
+    """Return the first label of a stranger that nobody has."""
     used = set(taken)
     return next(
         label for label in (f"SPEAKER_{number:02d}" for number in range(len(used) + 1)) if label not in used

@@ -107,6 +107,15 @@ class Corrections:
             InputError: corrections_of_other_audio when the timeline is of another or an unknown recording;
                 correction_unmatched when a turn is not there (any more): nothing is applied then.
         """
+        self.check_audio(timeline)
+        return apply_corrections(timeline, self.items, at=at, reviewer=reviewer)
+
+    def check_audio(self, timeline: Timeline) -> None:
+        """Refuse a timeline of another recording, or of one that is not known.
+
+        Raises:
+            InputError: corrections_of_other_audio.
+        """
         if timeline.audio_sha256 != self.audio_sha256:
             found = timeline.audio_sha256 or "an unknown recording"
             raise InputError(
@@ -114,7 +123,6 @@ class Corrections:
                 f"These corrections are of the recording {self.audio_sha256[:12]}… ({self.uri[:60]}), the timeline "
                 f"is of {found[:20]}; expected the same; give the timeline they were made on.",
             )
-        return apply_corrections(timeline, self.items, at=at, reviewer=reviewer)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the corrections as their file holds them."""

@@ -32,7 +32,7 @@ from voxid.service.timelines import KeptTimeline, Shown, check_nameable, shown
 from voxid.service.uploads import AUDIO_BODY, recording_chunks
 from voxid.timeline import Correction
 
-__all__ = ["router"]
+__all__ = ["AtBy", "Correcting", "edited", "nameable", "router"]
 
 router = APIRouter(prefix="/diarizations/{job_id}", tags=["corrections"], responses=responses(404, 409))
 
@@ -113,14 +113,14 @@ def correct(tenant: Correcting, by: Asking, job_id: JobId, wanted: Renaming) -> 
         items = wanted_corrections(kept, speaker, turns=wanted.turns, formers=formers)
         return rename(kept, items, *at_by)
 
-    return _edited(tenant, by, job_id, wanted.revision, edit)
+    return edited(tenant, by, job_id, wanted.revision, edit)
 
 
 @router.post("/split", summary="Cut a turn in two")
 def split(tenant: Correcting, by: Asking, job_id: JobId, wanted: Splitting) -> TimelineOut:
     """Cut a turn in two, where two people speak in it."""
     speaker = None if wanted.to is None else _speaker(tenant, wanted.to)
-    return _edited(
+    return edited(
         tenant,
         by,
         job_id,
@@ -133,7 +133,7 @@ def split(tenant: Correcting, by: Asking, job_id: JobId, wanted: Splitting) -> T
 def merge(tenant: Correcting, by: Asking, job_id: JobId, wanted: Joining) -> TimelineOut:
     """Make several turns one, from the first start to the last end."""
     speaker = None if wanted.to is None else _speaker(tenant, wanted.to)
-    return _edited(
+    return edited(
         tenant,
         by,
         job_id,
@@ -145,7 +145,7 @@ def merge(tenant: Correcting, by: Asking, job_id: JobId, wanted: Joining) -> Tim
 @router.post("/undo", summary="Take the last change back")
 def take_back(tenant: Correcting, by: Asking, job_id: JobId, wanted: Change) -> TimelineOut:
     """Take the last change back; again, the one before it."""
-    return _edited(tenant, by, job_id, wanted.revision, lambda kept, _: undo(kept))
+    return edited(tenant, by, job_id, wanted.revision, lambda kept, _: undo(kept))
 
 
 @router.post(
@@ -179,7 +179,7 @@ async def add_reference(
 # --- what the routes share ---
 
 
-def _edited(
+def edited(
     tenant: Tenant,
     by: Principal,
     job_id: str,
@@ -219,7 +219,15 @@ def _speaker(tenant: Tenant, wanted: SpeakerIn) -> str:
     """
     if wanted.label is not None:
         return wanted.label
-    person_id = wanted.person_id if wanted.name is None else tenant.store.find(wanted.name)
+    return nameable(tenant, wanted.person_id if wanted.name is None else tenant.store.find(wanted.name))
+
+
+def nameable(tenant: Tenant, person_id: str | None) -> str:
+    """Return the id of somebody on record who may be named.
+
+    Raises:
+        InputError: person_missing. PolicyError: consent_missing, consent_expired.
+    """
     person = None if person_id is None else tenant.store.read(person_id)
     if person is None:
         raise InputError(
