@@ -72,6 +72,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "passphrase_wrong": 403,
     "audio_unknown_format": 415,
     "media_extra_missing": 415,
+    "challenge_extra_missing": 503,
     "body_too_slow": 408,
     # too often
     "rate_limited": 429,

@@ -14,7 +14,7 @@ __all__ = ["KINDS", "purge_due"]
 
 KINDS: Final = (
     *("job", "timeline", "decision", "review", "dispute", WATCHLIST),
-    *("enrollment", "attempts", "idempotency", "session"),
+    *("enrollment", "attempts", "idempotency", "session", "challenge", "answers"),
 )
 _WITH_VOICES: Final = ("enrollment",)  # it is proved that the bytes of these are gone
 _AT_ONCE: Final = 200

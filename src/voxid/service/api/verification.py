@@ -23,7 +23,7 @@ from voxid.service.roles import Principal
 from voxid.service.state import Service, Tenant
 from voxid.service.uploads import AUDIO_BODY, Audio, Upload
 
-__all__ = ["router"]
+__all__ = ["DecisionOut", "Profile", "router", "tells_of_record"]
 
 router = APIRouter(prefix="/people/{person_id}", tags=["verify"], responses=responses(404))
 
@@ -134,7 +134,7 @@ def verify_person(
         told: list[DecisionOut] = []
 
         def tell(change: Change, decision: Decision) -> None:
-            if decision.outcome in _TELLING and "people:read" not in asking.scopes:
+            if tells_of_record(decision, asking):
                 return
             kept_as = keep_in(change, decision, person_id, service.clock())
             told.append(DecisionOut.of(decision, person_id, kept_as))
@@ -151,6 +151,11 @@ def verify_person(
 
     about = (chosen, str(audio.channel), audio.sha256)
     return once.answer_within(decide, person_id=person.id, about=about)
+
+
+def tells_of_record(decision: Decision, asking: Principal) -> bool:
+    """Return whether a decision would tell somebody who may not see people whether one is on record."""
+    return decision.outcome in _TELLING and "people:read" not in asking.scopes
 
 
 @router.delete("/lock", status_code=204, summary="Unlock a person")
