@@ -7,6 +7,7 @@ from typing import Self
 
 from voxid.client.installation import InstallationCalls
 from voxid.client.live import CallFormat, LiveCall
+from voxid.client.liveness import LivenessCalls
 from voxid.client.people import PeopleCalls
 from voxid.client.results import ResultCalls
 from voxid.client.rights import RightsCalls
@@ -14,7 +15,7 @@ from voxid.client.rights import RightsCalls
 __all__ = ["Client"]
 
 
-class Client(PeopleCalls, ResultCalls, RightsCalls, InstallationCalls):
+class Client(PeopleCalls, LivenessCalls, ResultCalls, RightsCalls, InstallationCalls):
     """A service, as its key may use it. Threads may share a client.
 
     Example::
