@@ -83,15 +83,9 @@ def evaluate_spoof_scores(
         seed=seed,
         progress=progress,
     )
-    count = int(np.sum(genuine))
-    estimates["eer"] = bound_zero(estimates["eer"], min(count, len(genuine) - count))
-    trials_of = {name: count if name.startswith("bpcer") else len(genuine) - count for name in estimates}
-    for name in [name for name in estimates if name.startswith(("bpcer", "apcer"))]:
-        estimates[name] = bound_zero(estimates[name], trials_of[name])
-    wrong = {name: estimates.pop(name) for name in ("bpcer", "apcer") if name in estimates}
+    wrong = _bound(estimates, int(np.sum(genuine)), int(np.sum(~genuine)))
     threshold = float(apcer_at(ranked.curve(), SPECIES_BPCER)[1][0])
     points = [_point(name, share, estimates, genuine[kept]) for name, share, kept in aside]
-    own = next((point for (name, *_), point in zip(aside, points, strict=True) if name == "own"), None)
     return SpoofReport(
         protocol=trials.name,
         model_id=scored.model_id,
@@ -106,10 +100,8 @@ def evaluate_spoof_scores(
         outcomes=_outcomes_by_label(trials, scored),
         bpcer=wrong.get("bpcer"),
         apcer=wrong.get("apcer"),
-        abstention=tuple(
-            point for (name, *_), point in zip(aside, points, strict=True) if name != "own"
-        ),
-        own=own,
+        abstention=tuple(points[: len(ABSTAINED)]),
+        own=points[len(ABSTAINED)] if len(points) > len(ABSTAINED) else None,
         thresholds=scored.thresholds,
         verifier=verifier,
         notes=(*_notes(trials, scored), *notes),
@@ -119,6 +111,15 @@ def evaluate_spoof_scores(
         is_genuine=genuine,
         are_llrs=scored.are_llrs,
     )  # fmt: skip
+
+
+def _bound(estimates: dict[str, Estimate], genuine: int, spoofs: int) -> dict[str, Estimate]:
+    """Give rates without an error their upper ends, in place, and return those of the verdicts, taken out."""
+    estimates["eer"] = bound_zero(estimates["eer"], min(genuine, spoofs))
+    for kind, count in (("bpcer", genuine), ("apcer", spoofs)):
+        for name in [name for name in estimates if name.startswith(kind)]:
+            estimates[name] = bound_zero(estimates[name], count)
+    return {name: estimates.pop(name) for name in ("bpcer", "apcer") if name in estimates}
 
 
 def _sets(trials: SpoofTrials, heard: Indices) -> dict[str, Indices]:
