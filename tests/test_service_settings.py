@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from voxid.errors import ConfigError
-from voxid.service.settings import ServiceSettings, load_settings
+from voxid.service.settings import InferenceOptions, ServiceSettings, load_settings
+from voxid.service.state import Service
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ def test_the_nearest_source_wins(file: Path) -> None:
             '[oidc]\nissuer = "https://idp.example"',
             "The setting oidc.audience is missing; give it beside the others",
         ),
+        ("[inference]\nmost_joined = 0", "inference.most_joined is 0; expected at least 1"),
         ("port = ", "is not TOML"),
     ],
 )
@@ -58,3 +60,15 @@ def test_a_password_is_not_shown() -> None:
     """Neither in a repr nor in an error."""
     read = load_settings({"database": "postgresql://voxid:hunter2@host/db"}, environ={})
     assert "hunter2" not in repr(read)
+
+
+def test_how_networks_are_shared_is_set_like_everything_else(tmp_path: Path) -> None:
+    """File and environment reach the workers of the service."""
+    path = tmp_path / "voxid.toml"
+    path.write_text("[inference]\nworkers = 3\nmost_waiting = 9\n")
+    environ = {"VOXID_INFERENCE_WORKERS": "1", "VOXID_INFERENCE_GATHER_MS": "2.5"}
+    read = load_settings({"data": tmp_path / "data"}, file=path, environ=environ)
+    assert read.inference == InferenceOptions(workers=1, most_joined=4, gather_ms=2.5, most_waiting=9)
+    service = Service(read)
+    assert service.inference.options == read.inference
+    service.tenants.close()

@@ -83,7 +83,7 @@ class MasterKey:
 
     secret: bytes = field(repr=False)
     origin: str
-    file: Path | None = None
+    file: Path | None = field(default=None, compare=False, repr=False)
 
     def following(self) -> MasterKey | None:
         """Return the key that an exchange put beside this one's file and has not finished yet; None: there is none."""

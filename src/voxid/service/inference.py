@@ -27,6 +27,7 @@ from voxid.embedding import Embedder, drop_embedder, put_embedder
 from voxid.graph import GraphRuns
 from voxid.segments import Segment
 from voxid.service.problems import TooOftenError
+from voxid.service.settings import InferenceOptions
 from voxid.spoof.detector import SpoofDetector
 
 __all__ = ["Inference", "InferenceOptions", "Runs"]
@@ -36,23 +37,6 @@ _RETRY_S: Final = 1.0
 _JOINED_INPUTS: Final = {"fbank", "weights", "samples"}
 
 Inputs = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class InferenceOptions:
-    """How the networks are shared.
-
-    Args:
-        workers: threads that run networks; 0: one per core. Each run takes one thread.
-        most_joined: inputs of one batch, at most; 1 joins nothing.
-        gather_ms: how long a worker waits for more of the same before it begins; 0 takes what waits already.
-        most_waiting: inputs that wait, at most, before the next one is refused.
-    """
-
-    workers: int = 0
-    most_joined: int = 4
-    gather_ms: float = 0.0
-    most_waiting: int = 128
 
 
 @dataclass

@@ -13,7 +13,15 @@ from typing import Any, Final, get_args, get_type_hints
 
 from voxid.errors import ConfigError
 
-__all__ = ["Limits", "LiveLimits", "OidcSettings", "OperationsSettings", "ServiceSettings", "load_settings"]
+__all__ = [
+    "InferenceOptions",
+    "Limits",
+    "LiveLimits",
+    "OidcSettings",
+    "OperationsSettings",
+    "ServiceSettings",
+    "load_settings",
+]
 
 SETTINGS_FILE: Final = "voxid.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -84,6 +92,28 @@ class LiveLimits:
     send_s: float = 10.0
     behind_s: float = 10.0
     message_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """How the networks are shared.
+
+    Args:
+        workers: threads that run networks; 0: one per core. Each run takes one thread.
+        most_joined: inputs of one batch, at most; 1 joins nothing.
+        gather_ms: how long a worker waits for more of the same before it begins; 0 takes what waits already.
+        most_waiting: inputs that wait, at most, before the next one is refused.
+    """
+
+    workers: int = 0
+    most_joined: int = 4
+    gather_ms: float = 0.0
+    most_waiting: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("most_joined", "most_waiting"):
+            if getattr(self, name) < 1:
+                raise ConfigError("settings_invalid", f"inference.{name} is 0; expected at least 1.")
 
 
 @dataclass(frozen=True)
@@ -175,6 +205,7 @@ class ServiceSettings:
     keep_index: bool = True
     limits: Limits = Limits()
     live: LiveLimits = LiveLimits()
+    inference: InferenceOptions = InferenceOptions()
     oidc: OidcSettings | None = None
     operations: OperationsSettings = OperationsSettings()
 

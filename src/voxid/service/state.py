@@ -222,7 +222,7 @@ class Service:
         self.settings = settings
         self.clock = clock
         self.tenants = Tenants(settings, clock)
-        self.inference = Inference(self.tenants.bundle, detector=_detector(settings))
+        self.inference = Inference(self.tenants.bundle, settings.inference, detector=_detector(settings))
         self.remembered = Remembered(clock)
         self.tokens = None if settings.oidc is None else TokenReader(settings.oidc)
         self.attempts = Attempts(settings.limits, clock)
