@@ -200,7 +200,7 @@ class EnrollmentProgress:
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What a completed enrollment added."""
+    """What a completed enrollment, or naming a voice, added."""
 
     person_id: str
     added: int

@@ -10,7 +10,6 @@ __all__ = [
     "Hits",
     "Job",
     "KeptDecision",
-    "Naming",
     "Review",
     "Speaker",
     "Suggested",
@@ -104,17 +103,6 @@ class UnknownVoice:
     expires_at: str | None
     sightings: tuple[dict[str, Any], ...]
     opt_out: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Naming:
-    """What naming a voice added to the person."""
-
-    person_id: str
-    added: int
-    total: int
-    net_speech_s: float
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)

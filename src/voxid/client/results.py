@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from voxid.client.answers import read
-from voxid.client.result_answers import Hits, Job, Naming, TimelineRead, UnknownVoice, Watchlist
+from voxid.client.answers import Enrolled, read
+from voxid.client.result_answers import Hits, Job, TimelineRead, UnknownVoice, Watchlist
 from voxid.client.transport import Recording, Transport
 from voxid.errors import InputError
 
@@ -151,10 +151,10 @@ class ResultCalls(Transport):
 
     def name_unknown(
         self, unknown_id: str, name: str, consent: Mapping[str, Any] | None = None, **allow: bool
-    ) -> Naming:
+    ) -> Enrolled:
         """Return what naming a voice added to the person; `consent` as the API has it."""
         body = {"name": name, "consent": None if consent is None else dict(consent), **allow}
-        return read(Naming, self.call("POST", f"/unknown/{unknown_id}/name", json=body))
+        return read(Enrolled, self.call("POST", f"/unknown/{unknown_id}/name", json=body))
 
     def merge_unknown(
         self, unknown_id: str, other_id: str, *, allow_inconsistent: bool = False

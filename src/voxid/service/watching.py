@@ -20,12 +20,13 @@ from voxid.decision import IDENTIFY_PROFILE
 from voxid.diarize.naming import embed_voices
 from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import get_embedder
-from voxid.errors import InputError, PolicyError
+from voxid.errors import InputError
 from voxid.gallery.documents import Document
 from voxid.gallery.records import PersonRecord
 from voxid.gallery.store import Store
 from voxid.recognize.gallery import Gallery
 from voxid.recognize.witness import WrittenOnce
+from voxid.service.consenting import check_consent
 from voxid.service.reviewing import new_review
 from voxid.timeline import Timeline
 
@@ -100,17 +101,7 @@ def check_watchable(person: PersonRecord, now: datetime) -> None:
     Raises:
         PolicyError: consent_missing, consent_expired.
     """
-    consent = person.consent
-    if consent is None or PURPOSE not in consent.purposes:
-        raise PolicyError(
-            "consent_missing",
-            f"The person has given no consent to the purpose {PURPOSE}, so nothing was stored; record one that names "
-            "it.",
-        )
-    if consent.expired(now):
-        raise PolicyError(
-            "consent_expired", "The person's consent has ended, so nothing was stored; ask for a new one."
-        )
+    check_consent(person, PURPOSE, now, "nothing was stored")
 
 
 def watch(

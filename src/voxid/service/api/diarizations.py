@@ -15,7 +15,7 @@ from voxid.audit.events import Event
 from voxid.decision import DEFAULT_PROFILE
 from voxid.errors import CompatibilityError, PolicyError
 from voxid.gallery.documents import Document, new_document_id
-from voxid.service.api.shapes import After, Limit
+from voxid.service.api.shapes import After, Limit, document_page
 from voxid.service.api.timeline_shapes import TimelineOut
 from voxid.service.diarizing import DIARIZATION, TIMELINE, Wanted, read_kept
 from voxid.service.disputing import under_review
@@ -235,9 +235,8 @@ def list_diarizations(
     after: After = None,
 ) -> JobPage:
     """Return jobs in the order they were made, a page at a time."""
-    found = tenant.store.documents(JOB, state=state, after_id=after, limit=limit + 1)
-    page = [JobOut.of(service, tenant, job) for job in found[:limit]]
-    return JobPage(jobs=page, next=page[-1].id if len(found) > limit else None)
+    page, following = document_page(tenant.store, JOB, after, limit, state=state)
+    return JobPage(jobs=[JobOut.of(service, tenant, job) for job in page], next=following)
 
 
 @router.get("/{job_id}", summary="Show a job", responses=responses(404))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.audit.events import Event
 from voxid.gallery.documents import Document
-from voxid.service.api.shapes import After, In, Limit
+from voxid.service.api.shapes import After, In, Limit, document_page
 from voxid.service.api.spoof_shapes import SpoofVerdictOut
 from voxid.service.decisions import DECISION, find_decision
 from voxid.service.disputing import (
@@ -179,9 +179,8 @@ def list_disputes(
     after: After = None,
 ) -> DisputePage:
     """Return disputes in the order they were raised."""
-    found = tenant.store.documents(DISPUTE, state=state, after_id=after, limit=limit + 1)
-    page = [DisputeOut.of(one) for one in found[:limit]]
-    return DisputePage(disputes=page, next=page[-1].id if len(found) > limit else None)
+    page, following = document_page(tenant.store, DISPUTE, after, limit, state=state)
+    return DisputePage(disputes=[DisputeOut.of(one) for one in page], next=following)
 
 
 @router.get("/{dispute_id}", summary="Show a dispute", responses=responses(404))
@@ -218,10 +217,9 @@ def list_decisions(
     after: After = None,
 ) -> DecisionPage:
     """Return the decisions that are still kept, in the order they were made."""
-    found = tenant.store.documents(DECISION, person_id=person_id, after_id=after, limit=limit + 1)
+    page, following = document_page(tenant.store, DECISION, after, limit, person_id=person_id)
     open_ = under_review(tenant.store)
-    page = [_decision_out(one, open_) for one in found[:limit]]
-    return DecisionPage(decisions=page, next=page[-1].id if len(found) > limit else None)
+    return DecisionPage(decisions=[_decision_out(one, open_) for one in page], next=following)
 
 
 @decisions_router.get("/{decision_id}", summary="Show a decision", responses=responses(404))

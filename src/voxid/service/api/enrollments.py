@@ -14,7 +14,7 @@ from voxid.gallery.documents import new_document_id
 from voxid.gallery.records import PersonRecord
 from voxid.recognize.listening import too_little_to_compare
 from voxid.service.api.people import person_by_id
-from voxid.service.api.shapes import After, In, Limit
+from voxid.service.api.shapes import After, EnrolledOut, In, Limit
 from voxid.service.attempts import remember_played
 from voxid.service.enrolling import EnrollmentSession, Recording
 from voxid.service.hearing import hearing_for
@@ -138,17 +138,6 @@ class EnrollmentsPage(BaseModel):
     next: str | None
 
 
-class EnrolledOut(BaseModel):
-    """What a completed enrollment added."""
-
-    person_id: str
-    added: int
-    total: int
-    net_speech_s: float
-    consistency_llr: float | None
-    warnings: list[str]
-
-
 @router.post("", status_code=201, summary="Begin an enrollment", response_model=EnrollmentOut)
 def begin(tenant: Enrolling, service: Running, once: Once, wanted: NewEnrollment) -> object:
     """Begin; refused without a consent in force, before any recording is read."""
@@ -252,14 +241,7 @@ def complete(
             allow_inconsistent=wanted.allow_inconsistent,
             also=also,
         )
-        return EnrolledOut(
-            person_id=session.person_id,
-            added=done.added,
-            total=done.total,
-            net_speech_s=round(done.net_speech_s, 2),
-            consistency_llr=None if done.consistency is None else round(done.consistency, 2),
-            warnings=list(done.warnings),
-        )
+        return EnrolledOut.of(done, session.person_id)
 
     return once.answer(completed, about=(wanted.model_dump_json(),), person_id=session.person_id)
 

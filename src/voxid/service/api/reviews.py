@@ -12,7 +12,7 @@ from voxid.audit.events import Event
 from voxid.errors import CompatibilityError, InputError
 from voxid.gallery.change import Change
 from voxid.gallery.documents import Document
-from voxid.service.api.shapes import After, In, Limit
+from voxid.service.api.shapes import After, In, Limit, document_page
 from voxid.service.decisions import DECISION, judged
 from voxid.service.diarizing import TIMELINE, read_kept, rewritten
 from voxid.service.edits import rename, wanted_corrections
@@ -105,13 +105,10 @@ def list_reviews(
     after: After = None,
 ) -> ReviewPage:
     """Return items in the order they were made."""
-    found = tenant.store.documents(REVIEW, state=state, after_id=after, limit=limit + 1)
-    page = found[:limit]
+    page, following = document_page(tenant.store, REVIEW, after, limit, state=state)
     ids = sorted({one.person_id for one in page if one.person_id is not None})
     names = {person.id: person.name for person in tenant.store.read_many(ids)}
-    return ReviewPage(
-        reviews=[_review_out(one, names) for one in page], next=page[-1].id if len(found) > limit else None
-    )
+    return ReviewPage(reviews=[_review_out(one, names) for one in page], next=following)
 
 
 @router.get("/{review_id}", summary="Show an item", responses=responses(404))

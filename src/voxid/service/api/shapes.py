@@ -10,10 +10,24 @@ from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from voxid.gallery.consent import Consent
+from voxid.gallery.documents import Document
 from voxid.gallery.names import MAX_NAME_CHARS
 from voxid.gallery.records import Person
+from voxid.gallery.store import Store
+from voxid.recognize.enrollment import Enrollment
 
-__all__ = ["After", "ConsentIn", "ConsentRecordOut", "Limit", "PersonId", "PersonOut", "Purpose", "page_of"]
+__all__ = [
+    "After",
+    "ConsentIn",
+    "ConsentRecordOut",
+    "EnrolledOut",
+    "Limit",
+    "PersonId",
+    "PersonOut",
+    "Purpose",
+    "document_page",
+    "page_of",
+]
 
 Purpose = Literal["verify", "identify", "diarize-name", "watchlist", "training"]
 PersonId = Annotated[
@@ -122,6 +136,32 @@ class PersonOut(BaseModel):
         return cls.model_validate(person.to_dict())
 
 
+class EnrolledOut(BaseModel):
+    """What was added to a person's voiceprints."""
+
+    person_id: str
+    added: int = Field(description="Voiceprints added")
+    total: int = Field(description="Voiceprints the person has now")
+    net_speech_s: float
+    consistency_llr: float | None = Field(
+        description="Of the recording least like the others; null for one alone"
+    )
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, enrollment: Enrollment, person_id: str) -> EnrolledOut:
+        """Return what an enrollment added as JSON shows it."""
+        consistency = enrollment.consistency
+        return cls(
+            person_id=person_id,
+            added=enrollment.added,
+            total=enrollment.total,
+            net_speech_s=round(enrollment.net_speech_s, 2),
+            consistency_llr=None if consistency is None else round(consistency, 2),
+            warnings=list(enrollment.warnings),
+        )
+
+
 def page_of(ids: Sequence[str], after: str | None, limit: int) -> tuple[list[str], str | None]:
     """Return the ids of a page and the `next` of the one behind it, None at the end.
 
@@ -131,3 +171,17 @@ def page_of(ids: Sequence[str], after: str | None, limit: int) -> tuple[list[str
     rest: list[Any] = [one for one in ids if after is None or one > after]
     page = rest[:limit]
     return page, page[-1] if len(rest) > limit else None
+
+
+def document_page(
+    store: Store,
+    kind: str,
+    after: str | None,
+    limit: int,
+    *,
+    state: str | None = None,
+    person_id: str | None = None,
+) -> tuple[list[Document], str | None]:
+    """Return documents of a kind, a page in the order of their ids, and the `next` of the one behind it."""
+    found = store.documents(kind, state=state, person_id=person_id, after_id=after, limit=limit + 1)
+    return found[:limit], found[limit - 1].id if len(found) > limit else None

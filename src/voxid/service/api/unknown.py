@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.errors import InputError
 from voxid.gallery import UnknownPerson
-from voxid.service.api.shapes import After, ConsentIn, In, Limit, Name, page_of
+from voxid.service.api.shapes import After, ConsentIn, EnrolledOut, In, Limit, Name, page_of
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
@@ -94,16 +94,6 @@ class Naming(In):
     allow_inconsistent: bool = Field(False, description="Although a recording does not sound like the others")
 
 
-class NamedOut(BaseModel):
-    """What naming a voice added to the person."""
-
-    person_id: str
-    added: int = Field(description="Voiceprints added")
-    total: int = Field(description="Voiceprints the person has now")
-    net_speech_s: float
-    warnings: list[str]
-
-
 class Joining(In):
     """Another id of the same voice."""
 
@@ -146,14 +136,12 @@ def show_unknown(tenant: Unknown, unknown_id: UnknownId) -> UnknownOut:
 
 
 @router.post("/{unknown_id}/name", summary="Name an unknown person", responses=responses(404, 409))
-def name_unknown(tenant: Enrolling, unknown_id: UnknownId, wanted: Naming) -> NamedOut:
+def name_unknown(tenant: Enrolling, unknown_id: UnknownId, wanted: Naming) -> EnrolledOut:
     """Enroll a voice under its name; every timeline it is on shows the name from now on."""
     consent = None if wanted.consent is None else wanted.consent.consent()
     options = {"allow_duplicate": wanted.allow_duplicate, "allow_inconsistent": wanted.allow_inconsistent}
     enrolled = tenant.gallery.unknown.name(unknown_id, wanted.name, consent, **options)
-    fields: dict[str, Any] = enrolled.to_dict()
-    kept = {name: fields[name] for name in ("added", "total", "net_speech_s", "warnings")}
-    return NamedOut(person_id=tenant.gallery.get(enrolled.person).id, **kept)
+    return EnrolledOut.of(enrolled, tenant.gallery.get(enrolled.person).id)
 
 
 @router.post("/{unknown_id}/merge", summary="Join two unknown people", responses=responses(404, 409))

@@ -15,7 +15,7 @@ from voxid.errors import InputError
 from voxid.gallery.documents import Document, new_document_id
 from voxid.recognize.listening import embedding_of
 from voxid.service.api.people import NOBODY
-from voxid.service.api.shapes import After, In, Limit, PersonId
+from voxid.service.api.shapes import After, In, Limit, PersonId, document_page
 from voxid.service.hearing import hearing_for
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.problems import responses
@@ -150,10 +150,9 @@ def add_watchlist(tenant: Watching, wanted: NewWatchlist, by: Asking) -> Watchli
 def list_watchlists(tenant: Watching, limit: Limit = 50, after: After = None) -> WatchlistPage:
     """Return the lists whose time has not run out."""
     now = tenant.gallery.now()
-    found = tenant.store.documents(WATCHLIST, after_id=after, limit=limit + 1)
-    page = [one for one in found[:limit] if one.due_at is None or one.due_at > now]
-    following = found[limit - 1].id if len(found) > limit else None
-    return WatchlistPage(watchlists=[WatchlistOut.of(one) for one in page], next=following)
+    page, following = document_page(tenant.store, WATCHLIST, after, limit)
+    standing = [one for one in page if one.due_at is None or one.due_at > now]
+    return WatchlistPage(watchlists=[WatchlistOut.of(one) for one in standing], next=following)
 
 
 @router.get("/{watchlist_id}", summary="Show a watchlist", responses=responses(404))
