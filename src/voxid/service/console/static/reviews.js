@@ -46,6 +46,7 @@ function card(one) {
 }
 
 function place(about) {
+  if (about.call_id) return `a live call, ${clock(about.heard_s)} into it`;
   if (!about.timeline_id) return about.audio_sha256 ? make("span", { class: "code" }, `SHA-256 ${about.audio_sha256.slice(0, 16)}…`) : null;
   const at = about.start_s === undefined ? "" : ` at ${clock(about.start_s, true)}`;
   return make("a", { href: query(`/console/recordings/${about.timeline_id}`, { at: about.start_s }) }, `${about.speaker || "the recording"}${at}`);
