@@ -21,7 +21,7 @@ from voxid.evaluate.spoof_gates import check_spoof_gates, parse_spoof_gates
 from voxid.evaluate.spoof_genuine import GenuineReport, evaluate_genuine, read_genuine_set
 from voxid.evaluate.spoof_hearing import hear_trials
 from voxid.evaluate.spoof_page import draw_spoof_page, write_spoof_page
-from voxid.evaluate.spoof_protocol import read_protocol
+from voxid.evaluate.spoof_protocol import read_protocol, read_spoof_scores, write_spoof_scores
 from voxid.evaluate.spoof_report import SpoofReport
 from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
 
@@ -100,6 +100,18 @@ def test_the_head_chooses_the_score(folder: Path) -> None:
     assert np.allclose(synthetic.scores - joint.scores, np.log(0.5 + 0.5 * np.exp(5.0)))
     with pytest.raises(InputError, match="expected one of synthetic, replay, joint"):
         measured(folder, "video")
+
+
+def test_scores_are_written_as_they_are_read(folder: Path) -> None:
+    """Measured again from the file, with its verdicts, the report is the same."""
+    trials = read_protocol(folder / "protocol.csv")
+    scored, _ = hear_trials(LoudnessDetector(), trials, folder)
+    write_spoof_scores(trials, scored, folder / "scores.csv")
+    again = read_spoof_scores(folder / "scores.csv", trials, are_llrs=True)
+    assert np.array_equal(again.scores, scored.scores, equal_nan=True)
+    assert again.outcomes == scored.outcomes
+    with pytest.raises(InputError, match="Cannot write the scores"):
+        write_spoof_scores(trials, scored, folder / "nowhere" / "scores.csv")
 
 
 def test_nothing_is_heard_when_a_file_is_missing(folder: Path) -> None:
@@ -217,6 +229,7 @@ def test_command_hears_a_detector_on_disk(tmp_path: Path, capsys: pytest.Capture
     code = main(
         ["evaluate", "spoof", "--protocol", str(tmp_path / "protocol.csv"), "--detector", str(detector),
          "--genuine", str(tmp_path / "people"), "--html", str(tmp_path / "page.html"), "--plots", str(tmp_path),
+         "--write-scores", str(tmp_path / "scores.csv"),
          "--report", str(tmp_path / "report.json"), "--fail-if", "apcer<=0", "--json"]
     )  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
@@ -226,6 +239,7 @@ def test_command_hears_a_detector_on_disk(tmp_path: Path, capsys: pytest.Capture
     assert printed["gates"][0]["failed"]
     assert json.loads((tmp_path / "report.json").read_text()) == printed
     assert (tmp_path / "det.png").is_file()
+    assert (tmp_path / "scores.csv").read_text().count("spoof") == 2
     assert "Failed." in (tmp_path / "page.html").read_text()
 
 

@@ -51,6 +51,12 @@ _Scores = Annotated[
         "--scores", metavar="FILE", help='Scores of any detector instead of ours: "path score" lines, or CSV.'
     ),
 ]
+_ScoresOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-scores", metavar="FILE", help="Write the detector's scores and verdicts, for --scores."
+    ),
+]
 _Llrs = Annotated[bool, typer.Option("--llrs", help="The scores of --scores are natural-log LLRs.")]
 _Thresholds = Annotated[
     str,
@@ -109,6 +115,16 @@ class _Found:
     gates: tuple[GateResult, ...]
 
 
+@dataclass(frozen=True)
+class _Hearing:
+    """How a protocol is heard: by whom, below which folder, which LLR counts, and where scores are written."""
+
+    detector: Detector
+    audio_root: Path
+    head: str
+    scores_out: Path | None
+
+
 @command
 def spoof(
     protocol: _Protocol = None,
@@ -116,6 +132,7 @@ def spoof(
     detector: _DetectorPath = None,
     head: _Head = "synthetic",
     scores: _Scores = None,
+    write_scores: _ScoresOut = None,
     llrs: _Llrs = False,
     thresholds: _Thresholds = "",
     genuine: _Genuine = None,
@@ -150,7 +167,8 @@ def spoof(
     if protocol is not None and scores is not None:
         measured = _of_scores(protocol, scores, llrs, thresholds, rates, seed)
     elif protocol is not None and ours is not None:
-        measured = _of_detector(protocol, audio_root or protocol.parent, ours, head, rates, seed, as_json)
+        hearing = _Hearing(ours, audio_root or protocol.parent, head, write_scores)
+        measured = _of_detector(protocol, hearing, rates, seed, as_json)
     flagged = tuple(
         _of_genuine(path, ours, cohorts, seed, as_json) for path in genuine or [] if ours is not None
     )
@@ -196,21 +214,18 @@ def _of_scores(
 
 
 def _of_detector(
-    protocol: Path,
-    audio_root: Path,
-    detector: Detector,
-    head: str,
-    verifier: VerifierRates,
-    seed: int,
-    quiet: bool,
+    protocol: Path, hearing: _Hearing, verifier: VerifierRates, seed: int, quiet: bool
 ) -> SpoofReport:
     from voxid.evaluate.spoof import evaluate_spoof_scores
     from voxid.evaluate.spoof_hearing import hear_trials
-    from voxid.evaluate.spoof_protocol import read_protocol
+    from voxid.evaluate.spoof_protocol import read_protocol, write_spoof_scores
 
     trials = read_protocol(protocol)
     with progress("Hearing", quiet=quiet) as share:
-        scored, notes = hear_trials(detector, trials, audio_root, head, share)
+        scored, notes = hear_trials(hearing.detector, trials, hearing.audio_root, hearing.head, share)
+    if hearing.scores_out is not None:
+        write_spoof_scores(trials, scored, hearing.scores_out)
+        note(f"wrote {hearing.scores_out}")
     return evaluate_spoof_scores(trials, scored, verifier=verifier, notes=notes, seed=seed)
 
 

@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 
 from voxid.errors import InputError
 
-__all__ = ["OUTCOMES", "SpoofScores", "SpoofTrials", "read_protocol", "read_spoof_scores"]
+__all__ = [
+    "OUTCOMES",
+    "SpoofScores",
+    "SpoofTrials",
+    "read_protocol",
+    "read_spoof_scores",
+    "write_spoof_scores",
+]
 
 OUTCOMES: Final = ("genuine", "suspicious", "spoof", "cannot_tell")
 _GENUINE: Final = ("genuine", "bonafide", "bona-fide")
@@ -189,6 +196,29 @@ def read_spoof_scores(path: str | Path, trials: SpoofTrials, *, are_llrs: bool =
     return SpoofScores(
         source.stem, np.asarray([score for score, _ in known]), are_llrs, outcomes if all(outcomes) else None
     )
+
+
+def write_spoof_scores(trials: SpoofTrials, scored: SpoofScores, path: str | Path) -> None:
+    """Write scores as ``read_spoof_scores`` reads them: path, score, family, and the outcome where there is one.
+
+    Files of several models, one for each family left out, can be put together.
+
+    Raises:
+        InputError: ``output_unwritable``.
+    """
+    names = ["path", "score", "family", *(["outcome"] if scored.outcomes is not None else [])]
+    try:
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(names)
+            for at, (name, score) in enumerate(zip(trials.paths, scored.scores.tolist(), strict=True)):
+                outcome = [] if scored.outcomes is None else [scored.outcomes[at]]
+                table.writerow([name, "" if np.isnan(score) else repr(score), trials.family[at], *outcome])
+    except OSError as error:
+        raise InputError(
+            "output_unwritable",
+            f"Cannot write the scores {path} ({error}); expected a writable place; give another path.",
+        ) from error
 
 
 def _score(source: Path, number: int, text: str, outcome: str) -> float:
