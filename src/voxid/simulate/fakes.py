@@ -57,7 +57,7 @@ class Generator:
             others: further recordings of the same person, which splicing takes pieces of.
 
         Raises:
-            InputError: the samples are too short or digital silence.
+            InputError: the samples are too short or digital silence, or nothing usable came of them.
             ConfigError: the package the generator needs is missing.
         """
         power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
@@ -67,8 +67,15 @@ class Generator:
                 f"{self.name} was given {samples.size / SAMPLE_RATE_HZ:.2f} s of audio with a power of {power:.1g}; "
                 f"it needs {_SHORTEST_S} s that are not silent: leave this recording out.",
             )
-        made = np.nan_to_num(self.forge(samples, rng, others).astype(np.float64), posinf=0.0, neginf=0.0)
-        gain = np.sqrt(power / max(float(np.mean(made**2)), 1e-12))
+        made = np.asarray(self.forge(samples, rng, others), dtype=np.float64)
+        made_power = float(np.mean(made**2)) if made.size else 0.0
+        if not np.isfinite(made_power) or made_power <= 1e-6 * power:
+            raise InputError(
+                "fake_unusable",
+                f"{self.name} made silence or numbers that are not finite of {samples.size / SAMPLE_RATE_HZ:.2f} s of "
+                "audio; leave this recording out.",
+            )
+        gain = np.sqrt(power / made_power)
         loudest = float(np.abs(made).max()) * gain
         return np.asarray(made * (gain * min(1.0, _LOUDEST / max(loudest, 1e-9))), dtype=np.float32)
 
