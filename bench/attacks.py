@@ -167,7 +167,9 @@ def written(
     except (InputError, ConfigError):
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(file, attack, SAMPLE_RATE_HZ, subtype="PCM_16")
+    unfinished = file.with_suffix(".part")
+    soundfile.write(unfinished, attack, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    unfinished.replace(file)  # whole or not at all: the next run takes what is there
     return True
 
 

@@ -39,7 +39,7 @@ class LoudnessDetector:
     )
     heard: list[str] = field(default_factory=list)
 
-    def detect(self, waveform: Waveform) -> SpoofVerdict:
+    def detect(self, waveform: Waveform, regions: object = None) -> SpoofVerdict:
         self.heard.append(waveform.uri)
         level = float(np.sqrt(np.mean(np.square(waveform.samples))))
         if level < 1e-4:

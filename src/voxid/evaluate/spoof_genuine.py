@@ -145,8 +145,8 @@ def evaluate_genuine(
     """
     paths = genuine.trials.test
     stated = [] if cohorts is None else read_attributes(cohorts, genuine.trials)
-    heard = hear_files(detector, paths, genuine.root, progress)
     facts = FactsCache(None)
+    heard = hear_files(detector, paths, genuine.root, progress, facts)
     usable = {path for path, verdict in heard.verdicts.items() if not isinstance(verdict, str)}
     if len(usable) == len(paths):
         stated += measured_attributes(genuine.trials, {path: facts.of(genuine.root / path) for path in paths})

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from voxid.audio import Waveform, load
 from voxid.errors import InputError
 from voxid.evaluate.spoof_protocol import SpoofScores, SpoofTrials
+from voxid.evaluate.utterances import FactsCache
+from voxid.segments import Segment
 from voxid.spoof.fusion import genuine_llr
 from voxid.spoof.verdict import SpoofOutcome, SpoofVerdict
 
@@ -32,8 +34,8 @@ class Detector(Protocol):
     def card(self) -> Mapping[str, Any]:
         """What is known of it; ``thresholds`` may hold those of each head."""
 
-    def detect(self, waveform: Waveform) -> SpoofVerdict:
-        """Return the verdict on a recording."""
+    def detect(self, waveform: Waveform, regions: Sequence[Segment] | None = None) -> SpoofVerdict:
+        """Return the verdict on a recording; ``regions`` of speech, where they are known."""
 
 
 class Heard:
@@ -86,8 +88,11 @@ def hear_files(
     paths: Sequence[str],
     audio_root: str | Path,
     progress: Callable[[float], None] | None = None,
+    facts: FactsCache | None = None,
 ) -> Heard:
     """Return the verdicts on files, each heard once.
+
+    With ``facts`` what is measured of each file is kept there, and its speech looked for once.
 
     Raises:
         InputError: ``audio_missing`` for a file that does not exist; nothing is heard before all were looked for.
@@ -108,7 +113,8 @@ def hear_files(
         except InputError as error:
             heard.verdicts[path] = error.code
         else:
-            heard.verdicts[path] = detector.detect(waveform)
+            regions = None if facts is None else facts.measure(waveform).regions
+            heard.verdicts[path] = detector.detect(waveform, regions)
         if progress is not None:
             progress(number / len(wanted))
     return heard
