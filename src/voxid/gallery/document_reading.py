@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -18,6 +19,11 @@ from voxid.gallery.tables import documents
 from voxid.gallery.tombstones import TOMBSTONE
 
 __all__ = ["DocumentReading"]
+
+# Built once: composing a statement costs SQLAlchemy more time than SQLite takes to answer it.
+_VERSION: Final = sa.select(documents.c.version).where(
+    documents.c.kind == sa.bindparam("of_kind"), documents.c.id == sa.bindparam("of_id")
+)
 
 
 class DocumentReading:
@@ -36,6 +42,15 @@ class DocumentReading:
         """
         found = self._documents((documents.c.kind == kind) & (documents.c.id == id_), 1)
         return found[0] if found else None
+
+    def document_version(self, kind: str, id_: str) -> int | None:
+        """Return the version of a document, or None when there is none: much cheaper than the document.
+
+        It is as stored and not authenticated: it tells that something changed, never what holds.
+        """
+        with self._database.reading() as connection:
+            found = connection.execute(_VERSION, {"of_kind": kind, "of_id": id_}).scalar()
+        return None if found is None else int(found)
 
     def documents(
         self,

@@ -3,8 +3,9 @@
     vxk_<tenant>_<id>_<secret>      an API key: 24 random bytes in hex, shown once
     vxs_<tenant>_<id>_<secret>      a browser session, in a cookie; opened with a key or a token, ended or run out
 
-Checking a hash costs time on purpose, so a key that was found right is remembered for a minute by its SHA-256;
-revoking empties that memory in this process, and other processes follow within the minute.
+Checking a hash costs time on purpose, so a key that was found right is remembered for a minute by its SHA-256; and
+each time it is looked whether the key in the gallery is still that one, so that a revoked key is refused by every
+process from the next request on (`voxid.service.remembering`).
 """
 
 from __future__ import annotations
@@ -26,14 +27,25 @@ from voxid.errors import InputError, PolicyError
 from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
 
-__all__ = ["ApiKey", "ApiKeys", "Sessions", "Token", "csrf_of", "refuse_as_others", "split_token"]
+__all__ = [
+    "API_KEY",
+    "SESSION",
+    "ApiKey",
+    "ApiKeys",
+    "Sessions",
+    "Token",
+    "csrf_of",
+    "refuse_as_others",
+    "split_token",
+]
 
 KEY_PREFIX: Final = "vxk"
 SESSION_PREFIX: Final = "vxs"
 SESSION_S: Final = 8 * 3600.0
 _SECRET_BYTES: Final = 24
-_KIND: Final = "api_key"
-_SESSION_KIND: Final = "session"
+API_KEY: Final = "api_key"
+"""The kind of the documents of keys; SESSION: of sessions."""
+SESSION: Final = "session"
 _MOST_KEYS: Final = 1000
 # OWASP's second choice for Argon2id (19 MiB, 2 passes); the secrets are random, so this guards a stolen hash only.
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -157,7 +169,7 @@ class ApiKeys:
 
     def list(self) -> list[ApiKey]:
         """Return every key, revoked ones too, oldest first."""
-        keys = [ApiKey.of(document) for document in self._store.documents(_KIND, limit=_MOST_KEYS)]
+        keys = [ApiKey.of(document) for document in self._store.documents(API_KEY, limit=_MOST_KEYS)]
         return sorted(keys, key=lambda key: key.created_at)
 
     def get(self, id_: str) -> ApiKey:
@@ -174,7 +186,7 @@ class ApiKeys:
         Raises:
             PolicyError: credentials_invalid; the same words and the same time for every reason.
         """
-        document = self._store.document(_KIND, token.id)
+        document = self._store.document(API_KEY, token.id)
         right = _matches(_NOBODYS_HASH if document is None else str(document.body["hash"]), token.secret)
         if document is None or not right or not ApiKey.of(document).valid(now):
             raise invalid_credentials()
@@ -207,7 +219,7 @@ class ApiKeys:
         return new, text
 
     def _document(self, id_: str) -> Document:
-        document = self._store.document(_KIND, id_)
+        document = self._store.document(API_KEY, id_)
         if document is None:
             raise InputError(
                 "key_unknown", "There is no key of this id; list the keys to see which there are."
@@ -216,7 +228,9 @@ class ApiKeys:
 
     def _put(self, key: ApiKey, hash_: str, version: int, act: str, now: datetime) -> None:
         state = "active" if key.revoked_at is None else "revoked"
-        document = Document(_KIND, key.id, key.to_body(hash_), state, due_at=key.expires_at, version=version)
+        document = Document(
+            API_KEY, key.id, key.to_body(hash_), state, due_at=key.expires_at, version=version
+        )
         facts = {
             "key": key.id,
             "roles": list(key.roles),
@@ -241,9 +255,9 @@ class Sessions:
         body = {"principal": principal, "secret_sha256": hashlib.sha256(secret.encode()).hexdigest()}
         due_at = now + timedelta(seconds=SESSION_S)
         with self._store.changing() as change:
-            for ended in self._store.documents(_SESSION_KIND, due_before=now):
-                change.delete_document(_SESSION_KIND, ended.id)
-            change.put_document(Document(_SESSION_KIND, id_, body, due_at=due_at))
+            for ended in self._store.documents(SESSION, due_before=now):
+                change.delete_document(SESSION, ended.id)
+            change.put_document(Document(SESSION, id_, body, due_at=due_at))
             change.record(Event("session.opened", facts={"session": id_}, at=now))
         return f"{SESSION_PREFIX}_{self._tenant}_{id_}_{secret}"
 
@@ -253,7 +267,7 @@ class Sessions:
         Raises:
             PolicyError: credentials_invalid.
         """
-        document = self._store.document(_SESSION_KIND, token.id)
+        document = self._store.document(SESSION, token.id)
         if document is None or document.due_at is None or now >= document.due_at:
             raise invalid_credentials()
         # The secret is 24 random bytes: a plain hash cannot be searched.
@@ -265,7 +279,7 @@ class Sessions:
     def end(self, id_: str, now: datetime) -> None:
         """End a session."""
         with self._store.changing() as change:
-            if change.delete_document(_SESSION_KIND, id_):
+            if change.delete_document(SESSION, id_):
                 change.record(Event("session.ended", facts={"session": id_}, at=now))
 
 

@@ -10,7 +10,6 @@ A route asks for its tenant by the scope it needs: ``tenant: Annotated[Tenant, D
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
 from functools import cache
 from hmac import compare_digest
 from typing import Annotated, Final
@@ -26,7 +25,15 @@ from starlette.requests import HTTPConnection
 from voxid.audit.actors import Actor, acting_as
 from voxid.audit.events import Event
 from voxid.errors import InputError, PolicyError
-from voxid.service.credentials import csrf_of, invalid_credentials, refuse_as_others, split_token
+from voxid.service.credentials import (
+    API_KEY,
+    SESSION,
+    csrf_of,
+    invalid_credentials,
+    refuse_as_others,
+    split_token,
+)
+from voxid.service.remembering import Proof
 from voxid.service.roles import Principal, scopes_of
 from voxid.service.state import Service, Tenant
 
@@ -82,12 +89,7 @@ async def principal_of(
     """
     service = service_of(connection)
     text = _credential(connection)
-    known = service.remembered.get(text)
-    if known is not None:
-        return known
-    found, ends_at = await run_in_threadpool(_checked, service, text)
-    service.remembered.put(text, found, ends_at)
-    return found
+    return await run_in_threadpool(_proved, service, text)
 
 
 @cache
@@ -162,8 +164,17 @@ def _check_browser(connection: HTTPConnection, cookie: str) -> None:
             )
 
 
-def _checked(service: Service, text: str) -> tuple[Principal, datetime | None]:
-    """Return whom a credential proves, and when it ends."""
+def _proved(service: Service, text: str) -> Principal:
+    """Return whom a credential proves, checked a moment ago or now."""
+    known = service.remembered.get(text)
+    if known is None or not known.holds(service.tenants.get(known.principal.tenant).store):
+        known = _checked(service, text)
+        service.remembered.put(text, known)
+    return known.principal
+
+
+def _checked(service: Service, text: str) -> Proof:
+    """Return whom a credential proves."""
     token, now = split_token(text), service.clock()
     if token is None:
         if service.tokens is None:
@@ -171,18 +182,27 @@ def _checked(service: Service, text: str) -> tuple[Principal, datetime | None]:
         principal, until = service.tokens.read(text, now)
         if not service.tenants.holds(principal.tenant):
             raise invalid_credentials()
-        return principal, until
+        return Proof(principal, until)
     try:
         tenant = service.tenants.get(token.tenant)
     except InputError:
         raise refuse_as_others(token) from None
+    # Versions are taken before what they are versions of is checked: a change in between is seen the next time.
     if token.prefix == "vxk":
+        rests_on = _version(tenant, API_KEY, token.id)
         key = tenant.keys.check(token, now)
-        return Principal(
-            tenant.id, "key", key.id, key.roles, scopes_of(key.roles, key.scopes)
-        ), key.expires_at
+        principal = Principal(tenant.id, "key", key.id, key.roles, scopes_of(key.roles, key.scopes))
+        return Proof(principal, key.expires_at, (rests_on,))
+    rests_on = _version(tenant, SESSION, token.id)
     fields, until = tenant.sessions.check(token, now)
     principal = Principal.from_dict(fields)
-    if principal.kind == "key" and not tenant.keys.get(principal.id).valid(now):
+    if principal.kind != "key":
+        return Proof(principal, until, (rests_on,))
+    opened_with = _version(tenant, API_KEY, principal.id)
+    if not tenant.keys.get(principal.id).valid(now):
         raise invalid_credentials()
-    return principal, until
+    return Proof(principal, until, (rests_on, opened_with))
+
+
+def _version(tenant: Tenant, kind: str, id_: str) -> tuple[str, str, int | None]:
+    return kind, id_, tenant.store.document_version(kind, id_)
