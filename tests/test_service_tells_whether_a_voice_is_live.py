@@ -102,6 +102,12 @@ def test_what_is_no_audio_is_refused_with_a_code(served: Served) -> None:
     assert served.refusal("POST", "/spoof-checks", 422, content=b"")[0] == "audio_empty"
 
 
+def test_nobody_is_asked_unless_the_policy_says_so(served: Served) -> None:
+    """A new tenant's verify and identify ask nobody; live calls tell, and decide nothing by it."""
+    fresh = served.service.tenants.create("fresh").policy
+    assert (fresh.verify_spoof, fresh.identify_spoof, fresh.live_spoof) == ("off", "off", "check")
+
+
 def test_no_spoof_is_accepted(served: Served, ada: str) -> None:
     """Ada's voice, taken for a spoof: suspected, kept to be disputed, and after three such tries she is locked."""
     policy(served, verify_spoof="check")

@@ -29,8 +29,9 @@ class TenantPolicy:
     Args:
         identify_purpose: why strangers are looked for among the enrolled; identify is off until it is stated.
         verify_profile, identify_profile: threshold profiles, named after their false-accept rates.
-        verify_spoof: off; check: a voice taken for a spoof is never accepted, a suspicious one goes to a person, and
-            where the detector cannot tell the speaker decides; strict: then a person decides as well.
+        verify_spoof: off, for every check also refuses some who speak themselves; check: a voice taken for a spoof is
+            never accepted, a suspicious one goes to a person, and where the detector cannot tell the speaker decides;
+            strict: then a person decides as well.
         identify_spoof: off; check: the verdict stands beside the candidates; strict: only a genuine voice is named.
         live_spoof: off; check: the verdict on each speaker is told while the call goes on.
         version: of the document, 0 before the first change; a change names the version it was made from.
@@ -42,7 +43,7 @@ class TenantPolicy:
     identify_purpose: str | None = None
     verify_profile: str = DEFAULT_PROFILE
     identify_profile: str = IDENTIFY_PROFILE
-    verify_spoof: SpoofCheck = "check"
+    verify_spoof: SpoofCheck = "off"
     identify_spoof: SpoofCheck = "off"
     live_spoof: Literal["off", "check"] = "check"
     version: int = 0

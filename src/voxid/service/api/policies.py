@@ -36,7 +36,7 @@ class PolicyIn(In):
     verify_profile: str = Field("far_1pct", max_length=60)
     identify_profile: str = Field("far_0.1pct", max_length=60)
     verify_spoof: SpoofCheck = Field(
-        "check", description="check: no spoof is accepted; strict: nor what the detector cannot tell"
+        "off", description="check: no spoof is accepted; strict: nor what the detector cannot tell"
     )
     identify_spoof: SpoofCheck = Field(
         "off", description="check: the verdict is told; strict: only a genuine voice is named"
