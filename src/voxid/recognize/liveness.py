@@ -130,7 +130,6 @@ class AnswerOptions:
         listener: None: the one of the extra ``challenge``.
         detector: None: the one that comes with voxid.
         known: tells whether a recording was heard before, and remembers it; None: the gallery's own memory.
-        before: called once the recording may be opened, and before it is; what it raises ends the answer.
         limits: of the audio door.
         channel: 0-based channel to take; None averages.
     """
@@ -140,7 +139,6 @@ class AnswerOptions:
     listener: Listener | None = None
     detector: SpoofDetector | None = None
     known: Known | None = None
-    before: Callable[[], None] | None = None
     limits: AudioLimits = field(default_factory=lambda: AudioLimits(max_duration_s=MOST_ANSWER_S))
     channel: int | None = None
 
@@ -245,8 +243,6 @@ class _Ear:
     def hear(self, source: AudioSource, channel: int | None) -> HeardVoice:
         """Return the recording as the speaker decision needs it."""
         options, gallery = self._options, self._gallery
-        if options.before is not None:
-            options.before()
         with stage("decode"):
             waveform = load(source, channel=channel, limits=options.limits)
         known = options.known or EarlierAnswers(gallery, self._name).knows

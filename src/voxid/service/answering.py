@@ -26,17 +26,17 @@ def ready_to_listen() -> None:
 def options_for(
     service: Service, tenant: Tenant, attempt: Attempt, audio: Upload, profile: str
 ) -> AnswerOptions:
-    """Return what an answer is looked at with, by the tenant's policy.
+    """Return what an answer is looked at with.
 
-    Without a detector the policy "check" asks nobody; "strict" refuses.
+    Proof of life is what is asked for here, so the detector is asked also where the tenant's policy of verifications is
+    off; where it is strict, this is as well. Without a detector nobody is asked, and strict refuses.
 
     Raises:
         ConfigError: challenge_extra_missing.
     """
     limits, detector = service.settings.limits, service.inference.detector
-    policy = SpoofPolicy.named(tenant.policy.verify_spoof)
-    if detector is None and tenant.policy.verify_spoof == "check":
-        policy = SpoofPolicy("off")
+    strict = tenant.policy.verify_spoof == "strict"
+    policy = SpoofPolicy.named("strict" if strict else "check" if detector is not None else "off")
 
     def known(waveform: Waveform) -> bool:
         try:

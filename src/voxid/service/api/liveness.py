@@ -164,7 +164,8 @@ def answer_person(
     """Decide whether a recording is the person, live, saying what was asked for: all parts must hold.
 
     The first answer to a challenge is its only one. Tries that fail lock the person for a while (`person_locked`), as
-    those of a verification do. Where the policy `verify_spoof` is off, nobody asks whether the voice is live.
+    those of a verification do. Where there is a spoof detector it is asked, whatever the policy says of verifications;
+    a voice of which it cannot tell passes unless `verify_spoof` is strict.
     """
     service = service_of(request)
     ready_to_listen()
