@@ -120,6 +120,7 @@ ENTRY: dict[str, Any] = {"start_s": 1.2, "end_s": 3.0, "old_label": "SPEAKER_00"
         ({"corrections": [{}]}, "holds no corrections (KeyError: 'start_s')"),
         ({"corrections": [ENTRY | {"start_s": "1"}]}, "expected a finite number"),
         ({"corrections": [ENTRY | {"end_s": float("inf")}]}, "expected a finite number"),
+        ({"corrections": [ENTRY | {"end_s": 1e308}]}, "holds no corrections (OverflowError"),
         ({"corrections": [ENTRY | {"end_s": 1.0}]}, "is no stretch of time"),
         ({"corrections": [ENTRY | {"new_name": ""}]}, "'' is no speaker name"),
         ({"corrections": [ENTRY | {"new_name": "a\nb"}]}, "is no speaker name"),

@@ -292,7 +292,7 @@ def read_corrections(path: str | Path) -> Corrections:
         return Corrections(check_sha256(data["audio_sha256"]), data["uri"], items)
     except InputError as error:
         raise InputError("corrections_invalid", f"{path}: {error.message}") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(
             "corrections_invalid",
             f"{path} holds no corrections ({type(error).__name__}: {error}); "

@@ -23,14 +23,15 @@ __all__ = ["router"]
 router = APIRouter(prefix="/diarizations/{job_id}", tags=["corrections"], responses=responses(404, 409))
 
 _MOST: Final = 10_000
+_MOST_S: Final = 1e7  # no recording lasts four months
 _Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class FileLine(BaseModel):
     """One turn: what it was called, who it is."""
 
-    start_s: float = Field(ge=0, examples=[3.0])
-    end_s: float = Field(gt=0, examples=[5.0])
+    start_s: float = Field(ge=0, le=_MOST_S, examples=[3.0])
+    end_s: float = Field(gt=0, le=_MOST_S, examples=[5.0])
     old_label: _Label = Field(examples=["SPEAKER_00"])
     new_name: _Label = Field(examples=["Ada Lovelace"], description="A name, or a label for a stranger")
 
