@@ -112,7 +112,7 @@ INDICATORS: Final = Panel(
     "short",
     {"{{indicator}}": "max by (indicator) (voxid_indicator_available)"},
     "stat",
-    "0: absent, not zero. Spoof pass rate is absent until a detector is installed; drift until there are two reports.",
+    "0: absent, not zero. Spoof pass rate is absent until a voice was checked; drift until there are two reports.",
 )
 
 EXECUTIVE: Final = (
