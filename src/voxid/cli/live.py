@@ -179,6 +179,10 @@ def follow(source: Source, session: LiveSession, kept: Kept, as_json: bool) -> T
                     break
         timeline = session.close()
         show([*session.closing_events, *session.closing_verdicts])
+    if session.kept_speakers:
+        note(
+            "the last pass kept the speakers told: a short call, or another number of them as a whole (docs/live.md)"
+        )
     return timeline
 
 

@@ -116,12 +116,24 @@ def join(heard: HeardVoices, embedder: Embedder, count: SpeakerCount, options: D
     """
     chosen = ClusterOptions.of(options, options.threshold_for(embedder.bundle))
     clustering = cluster(heard.voices, at_least_heard(heard, count), chosen, embedder.bundle.plda)
-    whole = stitch(heard.activity, heard.found, clustering.labels)
+    turns, labels = draw_voices(heard, clustering.labels, options)
+    return DrawnTurns(turns, clustering, labels)
+
+
+def draw_voices(
+    heard: HeardVoices, labels: NDArray[np.int64], options: DiarizeOptions
+) -> tuple[list[DrawnTurn], NDArray[np.int64]]:
+    """Return turns of speakers numbered by first appearance, and (V,) these numbers; -1 of one who has no turn.
+
+    Args:
+        labels: (V,) the speaker of each local voice, by any numbers; -1 leaves it out.
+    """
+    whole = stitch(heard.activity, heard.found, labels)
     turns = draw(decide(whole), whole, heard.duration_s, options.max_gap_s, _shortest(options))
     number = {one: at for at, one in enumerate(dict.fromkeys(turn.speaker for turn in turns))}
-    labels = np.asarray([number.get(label, -1) for label in clustering.labels.tolist()], np.int64)
+    renumbered = np.asarray([number.get(label, -1) for label in labels.tolist()], np.int64)
     renamed = [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
-    return DrawnTurns(renamed, clustering, labels)
+    return renamed, renumbered
 
 
 def at_least_heard(heard: HeardVoices, count: SpeakerCount) -> SpeakerCount:

@@ -88,6 +88,7 @@ class LiveSession:
         self.bundle = bundle or (gallery.bundle if gallery is not None else default_bundle())
         self.uri = uri
         self.closing_events: tuple[Event, ...] = ()
+        self.kept_speakers = False
         self.closing_verdicts: tuple[SpoofEvent, ...] = ()
         self._inlet = Inlet(rate_hz)
         self._names = Names(gallery, self.bundle, self.options.final.profile)
@@ -150,8 +151,9 @@ class LiveSession:
     def close(self) -> Timeline:
         """End the call and return its timeline, drawn with everything heard; called again, it returns the same.
 
-        Where it differs from what was told, ``closing_events`` say so; ``closing_verdicts`` are the last word on who is
-        a live human voice. A call without speech has no turns.
+        Where it differs from what was told, ``closing_events`` say so. ``kept_speakers`` says whether the
+        speakers told were kept: the call is short, or was clustered into another number of them. ``closing_verdicts``
+        are the last word on who is a live human voice. A call without speech has no turns.
 
         Raises:
             InputError: ``speaker_count_invalid``, more speakers were demanded than voices heard.
@@ -222,6 +224,7 @@ class LiveSession:
         whole = draw_whole(self._recall, frames, self._embedder, self.count, self.options, told, unused)
         if whole is None:
             return self._book.close(self._book.runs(), 0.0, self.heard_s, self._names.label)
+        self.kept_speakers = whole.kept_speakers
         self._names.compare(whole.numbers, whole.raw, whole.seconds)
         return self._book.close(whole.runs, whole.since_s, self.heard_s, self._names.label)
 
