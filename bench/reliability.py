@@ -10,7 +10,8 @@ kill      a process that enrolls, renews, deletes, writes documents and imports 
 threads   threads enroll, look up and delete people of their own at one gallery and look for everybody's; every answer
           is compared with the history: after enroll returned everybody is found, after delete returned nobody is.
 crowd     how long a gallery of many people takes to open, and to be ready to search, also after a kill; cpu_s is what
-          of that was this process's work, where others use the machine too.
+          of that was this process's work, where others use the machine too. In a file the first start writes the
+          index file (`voxid.gallery.index_file`), which the start after the kill reads.
 
 Voices are random vectors: nothing is heard here. Figures go to bench/results/reliability.json, by part.
 """
