@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -82,7 +84,8 @@ def release_memory(session: GraphRuns, inputs: dict[str, NDArray[np.float32]]) -
     """Run a graph on little, after which its session holds no memory of longer runs.
 
     ONNX Runtime keeps what a run took for the next one: 150 MB after windows of two minutes on two threads. What
-    stands in front of a session serves others too, and is left as it is.
+    stands in front of a session serves others too, and is left as it is. Where the C library can be asked to, it gives
+    back what it keeps as well: 140 MiB more after two hours of audio.
     """
     if isinstance(session, ort.InferenceSession):
         options = ort.RunOptions()
@@ -90,6 +93,9 @@ def release_memory(session: GraphRuns, inputs: dict[str, NDArray[np.float32]]) -
         # A build of ONNX Runtime without an arena refuses, by classes of its own: it keeps nothing to give back.
         with suppress(Exception):
             session.run(None, inputs, options)
+        if sys.platform == "linux":
+            with suppress(OSError, AttributeError):  # malloc_trim is glibc's alone
+                ctypes.CDLL(None).malloc_trim(0)
 
 
 def _digests(card: dict[str, Any]) -> tuple[Any, ...]:
