@@ -179,7 +179,7 @@ def test_who_counts_hears_of_committed_events_only(gallery: Gallery) -> None:
 
 
 def test_people_without_a_name_are_written_down_without_their_ids(gallery: Gallery) -> None:
-    """Kept, forgotten, opted out, purged; a forgotten id stands nowhere any more."""
+    """Kept, forgotten, opted out, purged, refused; a forgotten id stands nowhere any more."""
     store = gallery.stored()[0]
     with store.changing() as change:
         for number in range(3):
@@ -197,6 +197,7 @@ def test_people_without_a_name_are_written_down_without_their_ids(gallery: Galle
         ("person.erased", "done"),
         ("unknown.opted_out", "done"),
         ("unknown.purged", "done"),
+        ("unknown.forgotten", "refused:unknown_missing"),
     ]
     log = store.audit()
     assert log.verify().whole

@@ -155,12 +155,16 @@ def _abstentions(
 
 
 def _sureness(trials: SpoofTrials, scored: SpoofScores, heard: Indices) -> Floats:
-    """Return how far each heard score lies from the middle of the doubtful; ``cannot_tell`` is below all others."""
+    """Return how far each heard score lies from the middle of the doubtful; ``cannot_tell`` is below all others.
+
+    Of an LLR that is 0, where both labels are as likely. Thresholds stand where few genuine recordings lie below, which
+    is no place of doubt; they are the middle only of scores that are no LLRs.
+    """
     scores = scored.scores[heard]
-    if scored.thresholds is not None:
-        middle = sum(scored.thresholds) / 2.0
-    elif scored.are_llrs:
+    if scored.are_llrs:
         middle = 0.0
+    elif scored.thresholds is not None:
+        middle = sum(scored.thresholds) / 2.0
     else:
         curve = RankedTrials(scores, trials.is_genuine[heard]).curve()
         equal = int(np.argmax(curve.frr[0] >= curve.far[0]))

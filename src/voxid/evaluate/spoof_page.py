@@ -32,7 +32,7 @@ _METHOD: Final = (
     "min t-DCF (ASVspoof 2021) and min a-DCF (Shim et al., 2024) are costs of detector and verifier together, at the "
     "best threshold of the detector; 1 is what the better of two constant detectors costs.",
     "Set aside: the least sure recordings leave first: those nothing could be measured of, those the detector cannot "
-    "tell, then those whose score is nearest to the middle between its thresholds.",
+    "tell, then those whose LLR is nearest to 0 (no LLRs: nearest to the middle between the thresholds).",
     "Intervals resample the generators of spoofs and the speakers of genuine speech (recordings, where no speakers are "
     "named); those of single generators are exact binomial ones.",
 )

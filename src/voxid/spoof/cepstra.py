@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from voxid.spoof.spectra import RATE_HZ, Framing, spectra
 
-__all__ = ["CqccOptions", "LfccOptions", "constant_q", "constant_q_kernel", "cqcc", "deltas", "lfcc", "linear_bands"]
+__all__ = [
+    "CqccOptions",
+    "LfccOptions",
+    "constant_q",
+    "constant_q_kernel",
+    "cqcc",
+    "deltas",
+    "lfcc",
+    "linear_bands",
+]
 
 _FLOOR: Final = np.float32(1e-10)
 _Q_BLOCK_FRAMES: Final = 64
