@@ -18,6 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # The suite does not set up environments or run itself: of make's two targets, what `demo` runs is run here.
 NOT_RUN = {"make test"}
 STANDS_FOR = {"make demo": "voxid demo"}
+# The sample voices are made by a synthesiser, and are found out.
+ENDS_WITH = {"voxid spoof call.wav": 1}
 
 
 def blocks(language: str) -> list[str]:
@@ -55,7 +57,7 @@ def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_commands_run(recordings: Path) -> None:
-    """Every line of every shell block, in order, in one folder; all of them succeed."""
+    """Every line of every shell block, in order, in one folder; all of them do what they say."""
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
     assert len(lines) >= 6
     for line in lines:
@@ -63,7 +65,7 @@ def test_commands_run(recordings: Path) -> None:
             continue
         program, *arguments = shlex.split(STANDS_FOR.get(line, line))
         assert program == "voxid", f"{line}: this test knows only voxid commands"
-        assert main(arguments) == 0, line
+        assert main(arguments) == ENDS_WITH.get(line, 0), line
     for name in ("meeting.html", "meeting.rttm", "voxid-demo/meeting.svg", "voxid-demo/meeting.html"):
         assert (recordings / name).stat().st_size > 0
 
