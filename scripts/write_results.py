@@ -297,8 +297,8 @@ def attack_lines(results: Path) -> list[str]:
     return [
         "",
         f"Attacks on `{measured['verifier']}` at a false-accept rate of 1 % (`bench/attacks.py`): "
-        f"{measured['victims']} people of the evaluation lists, each attacked with every generator of our own (most of the vocoders were trained on, "
-        "voices changed by PSOLA and splices were not). Accepted, in percent:",
+        f"{measured['victims']} people of the evaluation lists, each attacked with every generator of our own "
+        "(vocoders were trained on, voices changed by PSOLA and splices were not). Accepted, in percent:",
         "",
         "| claim | verifier alone | with `check` | both LLRs joined | claims |",
         "|---|--:|--:|--:|--:|",
