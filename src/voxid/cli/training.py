@@ -44,7 +44,7 @@ def train(
     as_json: options.AsJson = False,
 ) -> None:
     """Train a network by a recipe and export it (needs the train extra): embeddings as a bundle, or what the recipe's
-    task says: segmentation, target_speech.
+    task says: segmentation, target_speech, eend, spoof.
 
     An interrupted run goes on where it was when it is started again. Several GPUs or machines share a run under
     torchrun --nproc-per-node N -m voxid train RECIPE.
