@@ -89,7 +89,6 @@ def pack(people: int = 40) -> Pack:
         of_held_out=np.arange(len(kinds)) >= 2 * people,
         generator=names,
         family=np.where(names == "bark", "tts", np.where(names == "world", "vocoder", "")),
-        group=np.array([str(i) for i in range(len(kinds))]),
         corpus=np.array(["a", "b", "c"])[np.arange(len(kinds)) % 3],
     )
 
@@ -159,7 +158,7 @@ def test_recordings_are_packed_as_they_came_and_carried_and_copied(tmp_path: Pat
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, 0.1 * rng.standard_normal(24_000), 16_000)
         clips.append(
-            Clip(path, number < 4, "" if number < 4 else "bark", "" if number < 4 else "tts", "p", "c", False)
+            Clip(path, number < 4, "" if number < 4 else "bark", "" if number < 4 else "tts", "c", False)
         )
     plan = recipe(made="phase-zero", made_share=1.0, replayed_share=1.0)
     packed = prepare(clips, plan, tmp_path / "cache", lambda done, total: None)

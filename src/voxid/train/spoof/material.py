@@ -65,7 +65,6 @@ class Clip:
     genuine: bool
     generator: str
     family: str
-    group: str
     corpus: str
     held_out: bool
 
@@ -80,7 +79,7 @@ class Pack:
         kind: (U,) GENUINE, SPOOFED or REPLAYED.
         carried: (U,) bool, distorted on its way.
         of_held_out: (U,) bool, of people that are not trained on.
-        generator, family, group, corpus: (U,) str.
+        generator, family, corpus: (U,) str.
     """
 
     samples: NDArray[np.int16]
@@ -91,7 +90,6 @@ class Pack:
     of_held_out: NDArray[np.bool_]
     generator: NDArray[np.str_]
     family: NDArray[np.str_]
-    group: NDArray[np.str_]
     corpus: NDArray[np.str_]
 
     def __len__(self) -> int:
@@ -160,7 +158,7 @@ def _of_people(
             for row in _drawn(people[speaker], recipe.genuine_per_speaker, rng)
         ]
         for row in _drawn(chosen, recipe.genuine_per_corpus, rng):
-            yield Clip(row.path, True, "", "", row.speaker, corpus, held_out)
+            yield Clip(row.path, True, "", "", corpus, held_out)
 
 
 def of_folder(entry: ClipFolder, root: Path, beside: Path, rng: np.random.Generator) -> list[Clip]:
@@ -183,7 +181,7 @@ def of_folder(entry: ClipFolder, root: Path, beside: Path, rng: np.random.Genera
         )
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    wanted = {"path", "label", "generator", "family", "source", "speaker"}
+    wanted = {"path", "label", "generator", "family", "source"}
     if not rows or not wanted <= rows[0].keys():
         raise ConfigError(
             "manifest_invalid",
@@ -207,7 +205,6 @@ def _clip(row: dict[str, str], folder: Path) -> Clip:
         genuine,
         generator,
         "" if genuine else row["family"],
-        row["speaker"],
         corpus,
         False,
     )
@@ -229,7 +226,8 @@ def parted(pack: Pack, recipe: SpoofRecipe) -> tuple[Pack, Pack, Pack]:
     left_out = spoofed & (np.isin(known, recipe.left_out) | np.isin(pack.family, recipe.left_out))
     training = ~pack.of_held_out & ~unseen & ~left_out
     held_out = np.where(spoofed, unseen, pack.of_held_out) & ~left_out
-    return tuple(pack.subset(np.flatnonzero(rows)) for rows in (training, held_out, left_out))  # type: ignore[return-value]
+    first, second, third = (pack.subset(np.flatnonzero(rows)) for rows in (training, held_out, left_out))
+    return first, second, third
 
 
 def prepare(
@@ -284,7 +282,6 @@ def _pack(
         of_held_out=np.array([clip.held_out for clip, _ in rows], np.bool_),
         generator=np.array([piece.generator for _, piece in rows], np.str_),
         family=np.array([piece.family for _, piece in rows], np.str_),
-        group=np.array([clip.group for clip, _ in rows], np.str_),
         corpus=np.array([clip.corpus for clip, _ in rows], np.str_),
     )
 

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from voxid.evaluate.metrics import eer
+from voxid.simulate.fakes import generators
 from voxid.train.spoof.distortion import Distortion
+from voxid.train.spoof.losses import Margin
 from voxid.train.spoof.material import GENUINE, REPLAYED, SPOOFED, Pack, family_of
 from voxid.train.spoof.network import DetectorNetwork
 from voxid.train.spoof.recipe import SpoofRecipe
 
-__all__ = ["Heard", "Spoofs", "hear"]
+__all__ = ["Heard", "Spoofs", "hear", "thinned"]
 
 _BATCH_PIECES = 16
 _HELD_OUT_PER_GENERATOR = 40
@@ -113,17 +115,9 @@ class Spoofs:
     def _gathered_and_made(self) -> tuple[_Drawer, _Drawer]:
         """Of the spoofed: those that came with a manifest, and those made here of the corpora's recordings."""
         rows = np.flatnonzero(self.training.kind == SPOOFED)
-        genuine_corpora = np.unique(self.training.corpus[self.training.kind == GENUINE])
-        made = np.isin(self.training.corpus[rows], genuine_corpora) & np.isin(
-            self.training.generator[rows], self._made_names
-        )
+        names = [generator.name for generator in generators(self.recipe.made)] if self.recipe.made else []
+        made = np.isin(self.training.generator[rows], names)
         return _Drawer(rows[~made], self.training.generator), _Drawer(rows[made], self.training.generator)
-
-    @cached_property
-    def _made_names(self) -> list[str]:
-        from voxid.simulate.fakes import generators
-
-        return [generator.name for generator in generators(self.recipe.made)] if self.recipe.made else []
 
     def _spoofed(self, count: int, rng: np.random.Generator) -> Iterator[int]:
         gathered, made = self._gathered_and_made
@@ -180,16 +174,13 @@ def thinned(pack: Pack, seed: int, at_most: int = _HELD_OUT_PER_GENERATOR) -> Pa
     return pack.subset(np.sort(np.array(kept, np.int64)))
 
 
-def _balanced(head: object, embeddings: Tensor, kind: NDArray[np.int64], against: int) -> Tensor:
+def _balanced(head: Margin, embeddings: Tensor, kind: NDArray[np.int64], against: int) -> Tensor:
     """Return the mean of the losses of genuine pieces and of those of ``against``."""
-    parts = [
-        head(
-            embeddings[torch.from_numpy(kind == which)],
-            torch.full((int((kind == which).sum()),), which == GENUINE),
-        ).mean()  # type: ignore[operator]
-        for which in (GENUINE, against)
-        if (kind == which).any()
-    ]
+    parts = []
+    for which in (GENUINE, against):
+        rows = torch.from_numpy(np.flatnonzero(kind == which))
+        if len(rows):
+            parts.append(head(embeddings[rows], torch.full((len(rows),), which == GENUINE)).mean())
     return torch.stack(parts).mean()
 
 
