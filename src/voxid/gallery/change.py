@@ -28,12 +28,12 @@ from voxid.gallery.roster import (
     opt_out_key_element,
     person_element,
 )
-from voxid.gallery.rows import TENANT, PersonRows
+from voxid.gallery.rows import TENANT, PersonRows, insert_people
 from voxid.gallery.tables import consents, opt_out_keys, opt_outs, people, voiceprints
 from voxid.gallery.tombstones import Tombstones
 from voxid.gallery.unknown_change import UnknownChange
 
-__all__ = ["FORGOTTEN_KEY", "MAX_VOICEPRINTS_PER_PERSON", "Change", "insert_people"]
+__all__ = ["FORGOTTEN_KEY", "MAX_VOICEPRINTS_PER_PERSON", "Change"]
 
 # Scoring and rewriting a person cost in proportion; nobody needs more references than this.
 MAX_VOICEPRINTS_PER_PERSON: Final = 256
@@ -386,20 +386,3 @@ class Change:
     def _count(self, sign: int, element: int) -> None:
         self._count_delta += sign
         self._sum_delta += sign * element
-
-
-def insert_people(connection: sa.Connection, given: Iterable[PersonRows]) -> None:
-    """Write people's rows: a statement per table, however many they are."""
-    lines: dict[sa.Table, list[dict[str, object]]] = {people: [], voiceprints: [], consents: []}
-    for rows in given:
-        lines[people].append({column.name: getattr(rows, column.name) for column in people.columns})
-        lines[voiceprints] += [
-            {"id": id_, "person_id": rows.id, "bundle_id": bundle_id, "sealed": sealed}
-            for id_, bundle_id, sealed in rows.voiceprints
-        ]
-        lines[consents] += [
-            {"person_id": rows.id, "version": version, "sealed": sealed} for version, sealed in rows.consents
-        ]
-    for table, values in lines.items():
-        if values:
-            connection.execute(table.insert(), values)

@@ -36,7 +36,6 @@ from voxid.audit.events import Event
 from voxid.audit.heads import public_key_of
 from voxid.errors import ConfigError
 from voxid.gallery.audit_rows import AuditWriter, Waiting, guarded_anew
-from voxid.gallery.change import insert_people
 from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_key, person_key_element
 from voxid.gallery.documents import INDEX_KEY
 from voxid.gallery.formats import key_rows, read_meta
@@ -61,7 +60,7 @@ from voxid.gallery.roster import (
     person_element,
     unknown_element,
 )
-from voxid.gallery.rows import TENANT, PersonRows
+from voxid.gallery.rows import TENANT, PersonRows, insert_people
 from voxid.gallery.store import Store
 from voxid.gallery.tables import (
     consents,

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from voxid.backend import Quality
@@ -31,8 +33,9 @@ from voxid.gallery.packing import (
     voiceprint_from,
 )
 from voxid.gallery.records import PersonRecord, Voiceprint
+from voxid.gallery.tables import consents, people, voiceprints
 
-__all__ = ["TENANT", "Glimpse", "PersonRows"]
+__all__ = ["TENANT", "Glimpse", "PersonRows", "insert_people"]
 
 # One tenant in this version; it is bound into every sealed row, so that more can come without a new format.
 TENANT: Final = "local"
@@ -208,3 +211,20 @@ class PersonRows:
         if plain is None:
             raise damaged(where, f"version {version} of the consent of {name!r} does not open")
         return ConsentRecord.from_dict(json.loads(plain))
+
+
+def insert_people(connection: sa.Connection, given: Iterable[PersonRows]) -> None:
+    """Write people's rows: a statement per table, however many they are."""
+    lines: dict[sa.Table, list[dict[str, object]]] = {people: [], voiceprints: [], consents: []}
+    for rows in given:
+        lines[people].append({column.name: getattr(rows, column.name) for column in people.columns})
+        lines[voiceprints] += [
+            {"id": id_, "person_id": rows.id, "bundle_id": bundle_id, "sealed": sealed}
+            for id_, bundle_id, sealed in rows.voiceprints
+        ]
+        lines[consents] += [
+            {"person_id": rows.id, "version": version, "sealed": sealed} for version, sealed in rows.consents
+        ]
+    for table, values in lines.items():
+        if values:
+            connection.execute(table.insert(), values)
