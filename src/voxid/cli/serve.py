@@ -51,9 +51,11 @@ def serve(
     read = settings_from(
         settings, {"data": data, "gallery": gallery, "host": host, "port": port, "bundle": bundle}
     )
+    from voxid.service.allocation import keep_little_freed_memory
     from voxid.service.app import create_app
     from voxid.service.serving import first_key, server_for
 
+    keep_little_freed_memory()
     app = create_app(read)
     shown = read.operations.show_first_key
     key = first_key(app.state.service.tenants, datetime.now(UTC)) if shown else None

@@ -1,0 +1,37 @@
+"""What the C library keeps of memory that was freed: little, for a service that runs for months.
+
+glibc gives every thread a region of its own to allocate from, up to eight per core, and each keeps its largest moment:
+a service whose threads now and then hold a recording grows by tens of megabytes for an hour. Two regions for all
+threads, and large blocks taken from the system and given back one by one, keep it level.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import Final
+
+__all__ = ["keep_little_freed_memory"]
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
+_REGIONS: Final = 2
+_LARGE_BYTES: Final = 1 << 20
+_CHOSEN_OUTSIDE: Final = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
+
+
+def keep_little_freed_memory() -> bool:
+    """Return whether the C library could be told; to be called before there are threads.
+
+    An operator who chose otherwise, by ``MALLOC_ARENA_MAX`` or ``GLIBC_TUNABLES``, is left to it.
+
+    Source: mallopt(3), M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+    """
+    if sys.platform != "linux" or any(name in os.environ for name in _CHOSEN_OUTSIDE):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = ((_ARENA_MAX, _REGIONS), (_MMAP_THRESHOLD, _LARGE_BYTES), (_TRIM_THRESHOLD, _LARGE_BYTES))
+    taken = [mallopt(name, value) for name, value in settings]
+    return 0 not in taken
