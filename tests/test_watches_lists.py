@@ -46,6 +46,9 @@ def test_a_hit_is_a_case_for_review_and_nothing_else(served: Served) -> None:
     assert (review["subject"], review["person"]) == ("watchlist_hit", "Ada")
     assert review["about"]["watchlist_id"] == watchlist
     assert served.call("POST", path, content=clip("clara", 3).read_bytes())["hits"] == 0
+    searched = served.call("GET", "/audit/events?act=watchlist.searched")["events"]
+    assert [one["facts"]["watchlist"] for one in searched] == [watchlist, watchlist]
+    assert searched[0]["facts"]["audio_sha256"] == found["audio_sha256"]
     decided = served.call("POST", f"/reviews/{review['id']}/decide", json={"outcome": "rejected"})
     assert decided["decided"]["outcome"] == "rejected"
     raised = {"subject": "watchlist_hit", "subject_id": review["id"], "statement": "Not me."}
@@ -62,6 +65,9 @@ def test_a_recording_of_several_people_is_watched_as_a_job(served: Served) -> No
     assert job["state"] == "done", job["error"]
     hits = [one for one in served.call("GET", "/reviews")["reviews"] if one["subject"] == "watchlist_hit"]
     assert [(hit["person"], hit["about"]["timeline_id"]) for hit in hits] == [("Clara", job["id"])]
+    (searched,) = served.call("GET", "/audit/events?act=watchlist.searched")["events"]
+    assert searched["facts"]["watchlist"] == watchlist
+    assert searched["facts"]["audio_sha256"] == job["audio_sha256"]
     only = served.key("diarize")
     assert served.refusal("POST", asked, 403, content=recording, headers=only)[0] == "scope_missing"
 

@@ -214,6 +214,7 @@ class Gallery(GalleryOfPeople):
         qualities: Sequence[Quality] | None = None,
         review: bool = False,
         audio_sha256: str | None = None,
+        watchlist: str | None = None,
         once: WrittenOnce | None = None,
     ) -> list[list[Candidate]]:
         """Return, for each embedding, the people it may be, best first; an empty list says unknown.
@@ -225,6 +226,7 @@ class Gallery(GalleryOfPeople):
             qualities: K, of the speech behind each, which the LLR takes into account; None: not measured.
             review: also people in the profile's review band, whom the caller must not take for found.
             audio_sha256: of the recording they were heard in, for the audit log.
+            watchlist: id of the list whose people alone the caller keeps of those found, for the audit log.
             once: of a call that asks again and again: only what is new is written into the audit log.
 
         Raises:
@@ -249,7 +251,7 @@ class Gallery(GalleryOfPeople):
         search = Search(store, index, self.bundle, purpose, limits, top)
         found = search.ranked(vectors, known, self.now())
         if once is None or once.is_news({candidate.person for line in found for candidate in line}):
-            self._write_down(search, found, found_llr, started_at, audio_sha256)
+            self._write_down(search, found, found_llr, started_at, audio_sha256, watchlist)
         return found
 
     def compared(self, purpose: str = "diarize-name") -> int:
@@ -283,13 +285,22 @@ class Gallery(GalleryOfPeople):
         found_llr: float,
         started_at: datetime,
         audio_sha256: str | None,
+        watchlist: str | None = None,
     ) -> None:
         """Write a search into the audit log, where there is one."""
         store = search.store
         if not (store.audited and found):
             return
-        profile, purpose = search.profile.name, search.purpose
-        searched = Searched(purpose, profile, found_llr, found, self.bundle.id, started_at, audio_sha256)
+        searched = Searched(
+            search.purpose,
+            search.profile.name,
+            found_llr,
+            found,
+            self.bundle.id,
+            started_at,
+            audio_sha256,
+            watchlist,
+        )
         ids = {candidate.person: store.find(candidate.person) for line in found for candidate in line}
         store.record(search_events(searched, ids, self.now()))
 

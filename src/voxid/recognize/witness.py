@@ -156,6 +156,7 @@ class Searched:
         model_id: the bundle that compared.
         started_at: when, by the gallery's clock.
         audio_sha256: of the recording; None where there is none, as in a live call.
+        watchlist: id of the list that was gone through; None: everybody who consents to the purpose.
     """
 
     purpose: str
@@ -165,6 +166,7 @@ class Searched:
     model_id: str
     started_at: datetime
     audio_sha256: str | None
+    watchlist: str | None = None
 
 
 @dataclass
@@ -202,6 +204,8 @@ def search_events(searched: Searched, ids: Mapping[str, str | None], now: dateti
         "voices": len(searched.found),
         "matches": n_matches,
     }
+    if searched.watchlist is not None:
+        about["watchlist"] = searched.watchlist
     act = _SEARCHED.get(searched.purpose, "gallery.searched")
     events = [Event(act, "matched" if n_matches else "unknown", None, about, None, now)]
     for voice, line in enumerate(searched.found):

@@ -120,8 +120,11 @@ class EnrollmentSession:
     @classmethod
     def all(cls, store: Store, now: datetime, after: str | None, limit: int) -> list[EnrollmentSession]:
         """Return the sessions under way, oldest first."""
-        found = store.documents(KIND, after_id=after, limit=limit)
-        return [cls._of(one) for one in found if one.due_at is not None and now < one.due_at]
+        found: list[EnrollmentSession] = []
+        while len(found) < limit and (page := store.documents(KIND, after_id=after, limit=limit)):
+            found += [cls._of(one) for one in page if one.due_at is not None and now < one.due_at]
+            after = page[-1].id
+        return found[:limit]
 
     def heard(self) -> list[Heard]:
         """Return what was heard so far."""
@@ -141,11 +144,12 @@ class EnrollmentSession:
                 f"The enrollment has {_MOST_RECORDINGS} recordings; complete it, or begin anew.",
             )
         longer = replace(self, recordings=(*self.recordings, recording))
-        facts = {"enrollment": self.id, "audio_sha256": recording.heard.audio_sha256}
+        facts, personal = {"enrollment": self.id}, {"audio_sha256": recording.heard.audio_sha256}
+        heard = Event(
+            "enrollment.recording_heard", "done", self.person_id, facts, personal, recording.received_at
+        )
         with store.changing() as change:
-            change.record(
-                Event("enrollment.recording_heard", "done", self.person_id, facts, at=recording.received_at)
-            )
+            change.record(heard)
             return longer._written(change)
 
     def without(self, store: Store, recording_id: str, now: datetime) -> EnrollmentSession:

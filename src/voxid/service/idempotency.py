@@ -1,16 +1,17 @@
 """The header Idempotency-Key: the same request with the same key is done once, and answered alike each time.
 
 The answer is kept sealed in the tenant's gallery, with the person it is about where there is one, so that it goes with
-them. Another request under a used key is a conflict. A request that was cut off half-way leaves its key taken for a
-minute; then the same request may be done again. An act that is one transaction keeps its answer in it
-(`Idempotency.answer_within`): cut off, it was not done, and its key is free.
+them; one about several people is not kept, and its request, which only looked, is done again. Another request under a
+used key is a conflict. A request that was cut off half-way leaves its key taken for a minute; then the same request may
+be done again. An act that is one transaction keeps its answer in it (`Idempotency.answer_within`): cut off, it was not
+done, and its key is free.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -79,16 +80,17 @@ class Idempotency:
         *,
         about: tuple[str, ...],
         person_id: str | None = None,
-        person_of: Callable[[T], str] | None = None,
+        people_of: Callable[[T], Collection[str]] | None = None,
         status: int = 200,
     ) -> T | JSONResponse:
         """Return what `do` returns, or what it returned when this request came first.
 
-        Errors are not kept: a request that failed may be sent again under its key.
+        Errors are not kept: a request that failed may be sent again under its key. Nor is an answer that tells of
+        several people: it could go with one of them only.
 
         Args:
             about: what makes the request this one and no other: hash of its body, its options.
-            person_id: whom the answer is about; `person_of`: tells it from the answer, when the request makes them.
+            person_id: whom the answer is about; `people_of`: tells it from the answer, when that alone says it.
             status: of the answer when it is given again.
 
         Raises:
@@ -107,11 +109,8 @@ class Idempotency:
                 change.delete_document(_KIND, self._id)
             raise
         body = {"request": request, "status": status, "answer": answer.model_dump(mode="json")}
-        with self.store.changing() as change:
-            # The request may have deleted its own person, and the key's document with them.
-            if change.document(_KIND, self._id) is not None:
-                whose = person_id if person_of is None else person_of(answer)
-                change.put_document(Document(_KIND, self._id, body, "done", whose, self._due_at, taken + 1))
+        whom = () if person_id is None else (person_id,)
+        self._keep_done(body, whom if people_of is None else people_of(answer), taken + 1)
         return answer
 
     def answer_within(
@@ -150,6 +149,17 @@ class Idempotency:
         """Keep an answer with its person."""
         self._make_way(change, change.document(_KIND, self._id))
         change.put_document(Document(_KIND, self._id, body, "done", person_id, self._due_at))
+
+    def _keep_done(self, body: Mapping[str, Any], people: Collection[str], version: int) -> None:
+        """Keep an answer with the person it is about; where that cannot be, free the key."""
+        with self.store.changing() as change:
+            if change.document(_KIND, self._id) is None:
+                return  # the request deleted its own person, and the key's document with them
+            if len(people) > 1 or not all(change.holds(one) for one in people):
+                change.delete_document(_KIND, self._id)
+                return
+            whose = next(iter(people), None)
+            change.put_document(Document(_KIND, self._id, body, "done", whose, self._due_at, version))
 
     def _request(self, about: tuple[str, ...]) -> str:
         return hashlib.sha256(json.dumps([self.what, *about]).encode()).hexdigest()

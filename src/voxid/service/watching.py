@@ -110,6 +110,7 @@ def watch(
     embeddings: NDArray[np.float32],
     qualities: Sequence[Quality],
     profile: str = IDENTIFY_PROFILE,
+    audio_sha256: str | None = None,
     once: WrittenOnce | None = None,
 ) -> list[list[tuple[str, float]]]:
     """Return, for each voice, the people of a list it may be, with the LLR, best first.
@@ -122,6 +123,7 @@ def watch(
         embeddings: (K, D) float32, raw, of unit length.
         qualities: K, of the speech behind each.
         profile: threshold profile.
+        audio_sha256: of the recording, for the audit log; None where there is none, as in a live call.
         once: of a call that asks again and again: only what is new is written into the audit log.
 
     Raises:
@@ -130,7 +132,14 @@ def watch(
     store, _ = gallery.stored()
     listed = {entry.person_id for entry in entries_of(store, watchlist_id)}
     found = gallery.match(
-        embeddings, purpose=PURPOSE, profile=profile, top=_MOST_COMPARED, qualities=qualities, once=once
+        embeddings,
+        purpose=PURPOSE,
+        profile=profile,
+        top=_MOST_COMPARED,
+        qualities=qualities,
+        audio_sha256=audio_sha256,
+        watchlist=watchlist_id,
+        once=once,
     )
     hits = []
     for line in found:
@@ -155,7 +164,7 @@ def watch_timeline(
     voices = embed_voices(waveform, drawn, get_embedder(gallery.bundle))
     if not voices.clusters:
         return []
-    found = watch(gallery, watchlist_id, voices.embeddings, voices.qualities)
+    found = watch(gallery, watchlist_id, voices.embeddings, voices.qualities, audio_sha256=waveform.sha256)
     hits = []
     for segments, line in zip(voices.segments, found, strict=True):
         first = min(segments)

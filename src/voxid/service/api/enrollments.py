@@ -202,7 +202,7 @@ def add_recording(
         return _shown(tenant, longer, RecordingOut.of(recording))
 
     about = (str(audio.channel), audio.sha256)
-    return once.answer(heard, about=about, person_id=session.person_id)
+    return once.answer(heard, about=about, people_of=_people_in)
 
 
 @router.delete("/{enrollment_id}/recordings/{recording_id}", summary="Take a recording out")
@@ -252,6 +252,11 @@ def give_up(tenant: Enrolling, service: Running, enrollment_id: EnrollmentId) ->
     session = EnrollmentSession.read(tenant.store, enrollment_id, service.clock())
     with tenant.store.changing() as change:
         session.forget(change, service.clock(), "enrollment.given_up")
+
+
+def _people_in(shown: EnrollmentOut) -> set[str]:
+    """Return whom an answer tells of: who is enrolled, and who is named because their voice is alike."""
+    return {shown.person_id} if shown.duplicate is None else {shown.person_id, shown.duplicate}
 
 
 def _shown(tenant: Tenant, session: EnrollmentSession, last: RecordingOut | None = None) -> EnrollmentOut:

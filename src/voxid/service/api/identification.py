@@ -137,7 +137,11 @@ def identify_voice(
             withheld=withheld,
         )
 
-    return once.answer(search, about=(chosen, str(top), str(audio.channel), audio.sha256))
+    return once.answer(
+        search,
+        about=(chosen, str(top), str(audio.channel), audio.sha256),
+        people_of=lambda found: {candidate.person_id for candidate in found.candidates},
+    )
 
 
 class _Listening:

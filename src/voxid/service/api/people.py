@@ -115,7 +115,7 @@ def add_person(tenant: Writing, once: Once, wanted: NewPerson) -> object:
         return PersonOut.of(tenant.gallery.register(wanted.name, wanted.consent.consent()))
 
     return once.answer(
-        added, about=(wanted.model_dump_json(),), person_of=lambda person: person.id, status=201
+        added, about=(wanted.model_dump_json(),), people_of=lambda person: [person.id], status=201
     )
 
 

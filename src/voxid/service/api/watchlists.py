@@ -242,12 +242,13 @@ def search(
     hear = hearing_for(gallery, limits.max_verify_s, limits.max_audio_bytes)
     heard = hear(audio.content, audio.channel)
     embedding = embedding_of(heard, gallery.policy)
-    found = watch(gallery, watchlist_id, embedding[None], [Quality.of(heard.quality)], profile)[0]
-    about = {"audio_sha256": heard.audio_sha256}
+    sha256, quality = heard.audio_sha256, Quality.of(heard.quality)
+    found = watch(gallery, watchlist_id, embedding[None], [quality], profile, sha256)[0]
+    about = {"audio_sha256": sha256}
     hits = [Hit(person_id, llr, about) for person_id, llr in found]
     kept = keep_hits(tenant.store, hits, watchlist_id, now)
     compared = sum(1 for _ in entries_of(tenant.store, watchlist_id))
-    return SearchOut(hits=len(kept), review_ids=kept, compared=compared, audio_sha256=heard.audio_sha256)
+    return SearchOut(hits=len(kept), review_ids=kept, compared=compared, audio_sha256=sha256)
 
 
 def _entry_out(entry: Document) -> EntryOut:
