@@ -195,6 +195,7 @@ def test_who_may_not_is_told_why(service: Running) -> None:
         LiveCall(service.url, service.key_for("default", "verify"), SIDES),
     ):
         pass
+    assert acts(service)[-1] == ("access.refused", "refused:scope_missing")
     with LiveCall(service.url, service.key, SIDES) as call:
         for key in (service.key_for("other", "live"), service.key_for("default", "live")):
             with dial(service, key) as socket:
@@ -291,7 +292,8 @@ def test_too_many_calls_are_refused(tmp_path: Path) -> None:
         assert caught.value.code == "live_calls_exceeded"
         headers = {"Authorization": f"Bearer {service.key}"}
         listed = httpx.get(f"{service.url}/v1/live", headers=headers, timeout=60).json()
-        assert [one["layout"] for one in listed] == ["sides"]
+        assert [one["layout"] for one in listed["calls"]] == ["sides"]
+        assert listed["next"] is None
         call._socket.close_socket()
         until(lambda: acts(service)[-1] == ("live.ended", "refused:connection_lost"))
         with pytest.raises(InputError, match="There is no call of this token"):

@@ -18,7 +18,7 @@ class InstallationCalls(Transport):
 
     def list_keys(self) -> list[Key]:
         """Return every key, without its text."""
-        return [read(Key, one) for one in self.call("GET", "/keys")["keys"]]
+        return [read(Key, one) for one in self.pages("/keys", "keys")]
 
     def create_key(
         self,

@@ -82,10 +82,13 @@ def disclosures_of(store: Store, person_id: str | None = None) -> list[Disclosur
 
 
 def ledger_page(
-    store: Store, after: str | None, limit: int
+    store: Store, after: str | None, limit: int, person_id: str | None = None
 ) -> tuple[list[tuple[str, Disclosure]], str | None]:
-    """Return some of everybody's ledger in order of time, each with the person's id, and what comes after it."""
-    found = store.documents(_KIND, after_id=after, limit=limit + 1)
+    """Return some of the ledger, of one person or of everybody, in order of time, and what comes after it.
+
+    Each entry stands with the id of whom it is about.
+    """
+    found = store.documents(_KIND, person_id=person_id, after_id=after, limit=limit + 1)
     page = [(one.person_id or "", Disclosure.from_dict(one.body)) for one in found[:limit]]
     return page, found[limit - 1].id if len(found) > limit else None
 

@@ -23,7 +23,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from voxid.audit.events import Event
-from voxid.errors import InputError, PolicyError
+from voxid.errors import CompatibilityError, InputError, PolicyError
 from voxid.gallery.documents import Document, new_document_id
 from voxid.gallery.store import Store
 
@@ -46,7 +46,9 @@ _SECRET_BYTES: Final = 24
 API_KEY: Final = "api_key"
 """The kind of the documents of keys; SESSION: of sessions."""
 SESSION: Final = "session"
-_MOST_KEYS: Final = 1000
+_MOST_KEYS: Final = 1000  # in force; those that have ended are not counted
+_KEPT: Final = timedelta(days=90)  # how long a key that has ended is still listed
+_PAGE: Final = 500
 # OWASP's second choice for Argon2id (19 MiB, 2 passes); the secrets are random, so this guards a stolen hash only.
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # Checked in place of the hash of a key that does not exist, so that both cost the same time.
@@ -106,6 +108,11 @@ class ApiKey:
     revoked_at: datetime | None = None
     rotated_to: str | None = None
 
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the key ends or ended; None: it does not."""
+        return min((at for at in (self.revoked_at, self.expires_at) if at is not None), default=None)
+
     def valid(self, now: datetime) -> bool:
         """Return whether the key is taken at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
@@ -155,10 +162,14 @@ class ApiKeys:
         scopes: Iterable[str] = (),
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
-        """Return a new key and its text, which cannot be had again."""
-        if len(self.list()) >= _MOST_KEYS:
+        """Return a new key and its text, which cannot be had again.
+
+        Raises:
+            InputError: too_many_keys.
+        """
+        if sum(key.valid(now) for key in self.list()) >= _MOST_KEYS:
             raise InputError(
-                "too_many_keys", f"There are {_MOST_KEYS} keys already; delete those that are revoked first."
+                "too_many_keys", f"{_MOST_KEYS:,} keys are in force already; revoke those nobody uses."
             )
         key = ApiKey(
             secrets.token_hex(6), label, tuple(sorted(roles)), tuple(sorted(scopes)), now, expires_at
@@ -168,9 +179,11 @@ class ApiKeys:
         return key, f"{KEY_PREFIX}_{self._tenant}_{key.id}_{secret}"
 
     def list(self) -> list[ApiKey]:
-        """Return every key, revoked ones too, oldest first."""
-        keys = [ApiKey.of(document) for document in self._store.documents(API_KEY, limit=_MOST_KEYS)]
-        return sorted(keys, key=lambda key: key.created_at)
+        """Return every key, oldest first; those that have ended too, for 90 days."""
+        found: list[ApiKey] = []
+        while page := self._store.documents(API_KEY, after_id=found[-1].id if found else None, limit=_PAGE):
+            found += map(ApiKey.of, page)
+        return sorted(found, key=lambda key: (key.created_at, key.id))
 
     def get(self, id_: str) -> ApiKey:
         """Return one key.
@@ -205,12 +218,12 @@ class ApiKeys:
         """Return a new key with the rights of an old one, which is taken for `overlap_s` seconds more.
 
         Raises:
-            InputError: key_unknown. PolicyError: credentials_invalid when it has ended already.
+            InputError: key_unknown, too_many_keys. CompatibilityError: key_ended.
         """
         document = self._document(id_)
         old = ApiKey.of(document)
         if not old.valid(now):
-            raise InputError("key_ended", f"The key {id_} has ended; create a new one.")
+            raise CompatibilityError("key_ended", f"The key {id_} has ended; create a new one.")
         new, text = self.create(old.label, now, roles=old.roles, scopes=old.scopes, expires_at=old.expires_at)
         ends_at = now + timedelta(seconds=overlap_s)
         ends_at = ends_at if old.expires_at is None else min(ends_at, old.expires_at)
@@ -228,9 +241,8 @@ class ApiKeys:
 
     def _put(self, key: ApiKey, hash_: str, version: int, act: str, now: datetime) -> None:
         state = "active" if key.revoked_at is None else "revoked"
-        document = Document(
-            API_KEY, key.id, key.to_body(hash_), state, due_at=key.expires_at, version=version
-        )
+        due_at = None if key.ends_at is None else key.ends_at + _KEPT
+        document = Document(API_KEY, key.id, key.to_body(hash_), state, due_at=due_at, version=version)
         facts = {
             "key": key.id,
             "roles": list(key.roles),

@@ -37,7 +37,7 @@ from voxid.service.remembering import Proof
 from voxid.service.roles import Principal, scopes_of
 from voxid.service.state import Service, Tenant
 
-__all__ = ["SESSION_COOKIE", "bearer_of", "principal_of", "service_of", "tenant_for"]
+__all__ = ["SESSION_COOKIE", "admitted", "bearer_of", "principal_of", "service_of", "tenant_for"]
 
 SESSION_COOKIE: Final = "voxid_session"
 CSRF_HEADER: Final = "X-Voxid-CSRF"
@@ -106,12 +106,17 @@ def tenant_for(scope: str | None = None) -> Callable[..., AsyncIterator[Tenant]]
 
     async def tenant(connection: HTTPConnection, principal: Principal = asking) -> AsyncIterator[Tenant]:
         with acting_as(Actor(principal.kind, principal.id, connection.state.request_id)):
-            yield await run_in_threadpool(_admitted, service_of(connection), principal, scope)
+            yield await run_in_threadpool(admitted, service_of(connection), principal, scope)
 
     return tenant
 
 
-def _admitted(service: Service, principal: Principal, scope: str | None) -> Tenant:
+def admitted(service: Service, principal: Principal, scope: str | None) -> Tenant:
+    """Return the caller's tenant; that somebody lacks the scope is written into its audit log.
+
+    Raises:
+        PolicyError: scope_missing. TooOftenError: rate_limited.
+    """
     tenant = service.tenants.get(principal.tenant)
     limits = service.settings.limits
     service.allow(tenant, "tenant", limits.tenant_per_min)

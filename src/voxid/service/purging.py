@@ -8,13 +8,14 @@ from typing import Final
 from voxid.audit.actors import Actor, acting_as
 from voxid.audit.events import Event
 from voxid.gallery.store import Store
+from voxid.service.credentials import API_KEY, SESSION
 from voxid.service.watching import ENTRY, WATCHLIST, entries_of
 
 __all__ = ["KINDS", "purge_due"]
 
 KINDS: Final = (
     *("job", "timeline", "decision", "review", "dispute", WATCHLIST),
-    *("enrollment", "attempts", "idempotency", "session", "challenge", "answers"),
+    *("enrollment", "attempts", "idempotency", API_KEY, SESSION, "challenge", "answers"),
 )
 _WITH_VOICES: Final = ("enrollment",)  # it is proved that the bytes of these are gone
 _AT_ONCE: Final = 200

@@ -84,9 +84,9 @@ def entry_id(watchlist_id: str, person_id: str) -> str:
     return f"{watchlist_id}:{person_id}"
 
 
-def entries_of(store: Store, watchlist_id: str) -> Iterator[Document]:
-    """Yield the entries of a list, in the order of their ids."""
-    after = f"{watchlist_id}:"
+def entries_of(store: Store, watchlist_id: str, after_person: str | None = None) -> Iterator[Document]:
+    """Yield the entries of a list, in the order of the ids of its people, from behind one of them on."""
+    after = entry_id(watchlist_id, after_person or "")
     while page := store.documents(ENTRY, after_id=after, limit=500):
         for entry in page:
             if not entry.id.startswith(f"{watchlist_id}:"):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from voxid.errors import PolicyError
-from voxid.service.api.shapes import In
+from voxid.service.api.shapes import After, In, Limit
 from voxid.service.credentials import ApiKey
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.problems import responses
@@ -67,15 +67,20 @@ class MadeKey(KeyOut):
 
 
 class Keys(BaseModel):
-    """Every key."""
+    """Some of the keys, oldest first."""
 
     keys: list[KeyOut]
+    next: str | None = Field(description="`after` of the next page; null at the end")
 
 
-@router.get("", summary="List keys")
-def list_keys(tenant: Keeping) -> Keys:
-    """Return every key, revoked ones too, oldest first."""
-    return Keys(keys=[KeyOut.of(key) for key in tenant.keys.list()])
+@router.get("", summary="List keys", responses=responses(404))
+def list_keys(tenant: Keeping, limit: Limit = 200, after: After = None) -> Keys:
+    """Return keys, oldest first; those revoked or expired too, for 90 days."""
+    keys = tenant.keys.list()
+    begin = 0 if after is None else 1 + [key.id for key in keys].index(tenant.keys.get(after).id)
+    page = keys[begin : begin + limit]
+    following = page[-1].id if len(keys) > begin + limit else None
+    return Keys(keys=[KeyOut.of(key) for key in page], next=following)
 
 
 @router.post("", status_code=201, summary="Make a key")
@@ -97,7 +102,7 @@ def create_key(tenant: Keeping, asking: Asking, wanted: NewKey, request: Request
     return MadeKey(**KeyOut.of(key).model_dump(), key=text)
 
 
-@router.post("/{key_id}/rotate", status_code=201, summary="Rotate a key", responses=responses(404))
+@router.post("/{key_id}/rotate", status_code=201, summary="Rotate a key", responses=responses(404, 409))
 def rotate_key(tenant: Keeping, key_id: KeyId, wanted: Rotation, request: Request) -> MadeKey:
     """Make the key's successor; the old one is taken for `overlap_s` more."""
     service = service_of(request)

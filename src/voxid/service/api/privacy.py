@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.errors import InputError
-from voxid.privacy.disclosures import Disclosure, disclose, disclosures_of, ledger_page
+from voxid.privacy.disclosures import Disclosure, disclose, ledger_page
 from voxid.privacy.policy import policy_page, policy_sections
 from voxid.privacy.processing import processing_record, shown
 from voxid.privacy.retention import run_retention
@@ -97,10 +97,11 @@ class DisclosureOut(BaseModel):
 
 
 class Disclosures(BaseModel):
-    """The ledger of one person, oldest first."""
+    """Some of the ledger of one person, oldest first."""
 
     person_id: str
     disclosures: list[DisclosureOut]
+    next: str | None = Field(description="`after` of the next page; null at the end")
 
 
 class LedgerEntry(DisclosureOut):
@@ -155,11 +156,14 @@ def list_disclosures(tenant: Giving, limit: Limit = 50, after: After = None) -> 
 
 
 @router.get("/people/{person_id}/disclosures", summary="Show what was given", responses=responses(404))
-def show_disclosures(tenant: Giving, person_id: PersonId) -> Disclosures:
+def show_disclosures(
+    tenant: Giving, person_id: PersonId, limit: Limit = 200, after: After = None
+) -> Disclosures:
     """Return to whom something of a person was given, and on which basis."""
     person = person_by_id(tenant, person_id)
-    ledger = [DisclosureOut.model_validate(one.to_dict()) for one in disclosures_of(tenant.store, person.id)]
-    return Disclosures(person_id=person.id, disclosures=ledger)
+    page, following = ledger_page(tenant.store, after, limit, person.id)
+    ledger = [DisclosureOut.model_validate(one.to_dict()) for _, one in page]
+    return Disclosures(person_id=person.id, disclosures=ledger, next=following)
 
 
 @router.post(

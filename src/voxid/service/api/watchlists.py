@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -114,9 +115,10 @@ class EntryOut(BaseModel):
 
 
 class EntryPage(BaseModel):
-    """Everybody on a list."""
+    """Some of those on a list, in the order of their ids."""
 
     entries: list[EntryOut]
+    next: str | None = Field(description="`after` of the next page; null at the end")
 
 
 class SearchOut(BaseModel):
@@ -175,10 +177,14 @@ def delete_watchlist(tenant: Watching, watchlist_id: WatchlistId) -> None:
 
 
 @router.get("/{watchlist_id}/entries", summary="List who is on it", responses=responses(404))
-def list_entries(tenant: Watching, watchlist_id: WatchlistId) -> EntryPage:
-    """Return everybody on a list."""
+def list_entries(
+    tenant: Watching, watchlist_id: WatchlistId, limit: Limit = 200, after: After = None
+) -> EntryPage:
+    """Return who is on a list, a page at a time."""
     find_watchlist(tenant.store, watchlist_id, tenant.gallery.now())
-    return EntryPage(entries=[_entry_out(entry) for entry in entries_of(tenant.store, watchlist_id)])
+    found = list(islice(entries_of(tenant.store, watchlist_id, after), limit + 1))
+    page = [_entry_out(entry) for entry in found[:limit]]
+    return EntryPage(entries=page, next=page[-1].person_id if len(found) > limit else None)
 
 
 @router.put("/{watchlist_id}/entries/{person_id}", summary="Put somebody on it", responses=responses(404))

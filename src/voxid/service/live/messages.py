@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from voxid.diarize.online import LiveOptions
 from voxid.errors import InputError
 
-__all__ = ["Ack", "End", "Resume", "Start", "decode", "read_message"]
+__all__ = ["Alive", "End", "Resume", "Start", "decode", "read_message"]
 
 _SAMPLE_BYTES: Final = {"pcm_s16le": 2, "mulaw": 1, "float32": 4}
 _MAX_HOP_S: Final = 2.0
@@ -105,17 +105,17 @@ class End(_Message):
     type: Literal["end"]
 
 
-class Ack(_Message):
+class Alive(_Message):
     """Nothing is wanted: a sign of life while a line is on hold."""
 
     type: Literal["alive"]
 
 
-_Any = Annotated[Start | Resume | End | Ack, Field(discriminator="type")]
-_ADAPTER: TypeAdapter[Start | Resume | End | Ack] = TypeAdapter(_Any)
+_Any = Annotated[Start | Resume | End | Alive, Field(discriminator="type")]
+_ADAPTER: TypeAdapter[Start | Resume | End | Alive] = TypeAdapter(_Any)
 
 
-def read_message(text: str) -> Start | Resume | End | Ack:
+def read_message(text: str) -> Start | Resume | End | Alive:
     """Return what a client said.
 
     Raises:

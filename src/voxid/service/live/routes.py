@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Collection
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, WebSocket
 from pydantic import BaseModel, Field
@@ -23,14 +23,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
-from voxid.audit.actors import Actor
+from voxid.audit.actors import Actor, acting_as
 from voxid.errors import InputError, PolicyError, VoxidError
-from voxid.service.identity import principal_of, service_of, tenant_for
-from voxid.service.live.call import problem
+from voxid.service.api.shapes import After, Limit, page_of
+from voxid.service.identity import admitted, principal_of, service_of, tenant_for
+from voxid.service.live.call import LiveCall, problem
 from voxid.service.live.calls import Connected, LiveCalls
-from voxid.service.live.messages import Ack, End, Resume, Start, read_message
+from voxid.service.live.messages import Alive, End, Resume, Start, read_message
 from voxid.service.problems import problem_response, responses
-from voxid.service.roles import Principal
 from voxid.service.state import Tenant
 
 __all__ = ["calls_of", "router"]
@@ -53,11 +53,18 @@ _CODES: Final = {
 class CallGoingOn(BaseModel):
     """A live call."""
 
-    id: str
-    layout: str = Field(examples=["sides"])
+    id: str = Field(examples=["0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10"])
+    layout: Literal["mixed", "sides"]
     names: bool
-    heard_s: float = Field(description="How much of it was heard, in seconds.")
-    behind_s: float = Field(description="Audio that came and was not heard yet, in seconds.")
+    heard_s: float = Field(examples=[61.5], description="How much of it was heard, in seconds")
+    behind_s: float = Field(examples=[0.2], description="Audio that came and was not heard yet, in seconds")
+
+
+class LivePage(BaseModel):
+    """Some of the live calls, in the order they began."""
+
+    calls: list[CallGoingOn]
+    next: str | None = Field(description="`after` of the next page; null at the end")
 
 
 def calls_of(connection: HTTPConnection) -> LiveCalls:
@@ -68,19 +75,25 @@ def calls_of(connection: HTTPConnection) -> LiveCalls:
 
 @router.get("", summary="List live calls", responses=responses())
 def list_calls(
-    connection: HTTPConnection, tenant: Annotated[Tenant, Depends(tenant_for("live"))]
-) -> list[CallGoingOn]:
+    connection: HTTPConnection,
+    tenant: Annotated[Tenant, Depends(tenant_for("live"))],
+    limit: Limit = 200,
+    after: After = None,
+) -> LivePage:
     """Return the tenant's calls now going on in this process."""
-    return [
-        CallGoingOn(
-            id=one.place.id,
-            layout="sides" if one.start.by_sides else "mixed",
-            names=one.start.names,
-            heard_s=round(one.heard_s, 1),
-            behind_s=round(one.behind_s, 1),
-        )
-        for one in calls_of(connection).of(tenant.id)
-    ]
+    going = {one.place.id: one for one in calls_of(connection).of(tenant.id)}
+    ids, following = page_of(sorted(going), after, limit)
+    return LivePage(calls=[_shown(going[id_]) for id_ in ids], next=following)
+
+
+def _shown(call: LiveCall) -> CallGoingOn:
+    return CallGoingOn(
+        id=call.place.id,
+        layout="sides" if call.start.by_sides else "mixed",
+        names=call.start.names,
+        heard_s=round(call.heard_s, 1),
+        behind_s=round(call.behind_s, 1),
+    )
 
 
 @router.websocket("")
@@ -88,27 +101,16 @@ async def follow(socket: WebSocket) -> None:
     """Follow one call."""
     try:
         principal = await principal_of(socket)
-        tenant = await run_in_threadpool(_admitted, socket, principal)
+        actor = Actor(principal.kind, principal.id, socket.state.request_id)
+        with acting_as(actor):
+            tenant = await run_in_threadpool(admitted, service_of(socket), principal, "live")
     except VoxidError as error:
         with contextlib.suppress(RuntimeError):  # a server without the extension closes with 403 by itself
             await socket.send_denial_response(problem_response(socket.state.request_id, error))
         return
     await socket.accept()
-    actor = Actor(principal.kind, principal.id, socket.state.request_id)
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # gone: there is nobody to tell
         await _Connection(socket, calls_of(socket), tenant, actor, principal.scopes).serve()
-
-
-def _admitted(socket: WebSocket, principal: Principal) -> Tenant:
-    if "live" not in principal.scopes:
-        raise PolicyError(
-            "scope_missing",
-            "This needs the scope 'live', which the key, token or session does not have; use another one.",
-        )
-    service = service_of(socket)
-    tenant = service.tenants.get(principal.tenant)
-    service.allow(tenant, "tenant", service.settings.limits.tenant_per_min)
-    return tenant
 
 
 class _Connection:
@@ -150,7 +152,7 @@ class _Connection:
         if how != "gone":
             await self._socket.close(_CODES[how])
 
-    async def _begin(self, first: Start | Resume | End | Ack) -> tuple[Connected, int]:
+    async def _begin(self, first: Start | Resume | End | Alive) -> tuple[Connected, int]:
         """Return the call, and up to which number the client knows it."""
         if isinstance(first, Resume):
             connected = self._calls.find(self._tenant.id, self._actor, first.token)
@@ -235,7 +237,7 @@ class _Connection:
                 if call.end("done"):
                     self._calls.hear(connected)
                 return True
-            if not isinstance(said, Ack):
+            if not isinstance(said, Alive):
                 raise InputError(
                     "live_started_already", "The call goes on already; send audio, alive or end."
                 )
