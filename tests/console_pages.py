@@ -29,13 +29,16 @@ class Console:
         self._signed_in: Any = None
 
     @contextmanager
-    def opened(self, *, signed_in: bool = True, width: int = 1200, dark: bool = False) -> Iterator[Any]:
+    def opened(
+        self, *, signed_in: bool = True, width: int = 1200, dark: bool = False, scripts: bool = True
+    ) -> Iterator[Any]:
         """Yield a page; afterwards nothing may have gone wrong in it unnoticed."""
         scheme = "dark" if dark else "light"
         context = self._browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
             base_url=self.address,
+            java_script_enabled=scripts,
             storage_state=self._signed_in if signed_in else None,
         )
         page = context.new_page()
@@ -72,8 +75,8 @@ def _expected(complaints: list[str], words: str) -> None:
 
 
 @contextmanager
-def running_console(folder: Path, microphone: Path) -> Iterator[Console]:
-    """Yield a console over a new gallery, with a file for a microphone.
+def running_console(folder: Path, microphone: Path, detector: Path | None = None) -> Iterator[Console]:
+    """Yield a console over a new gallery, with a file for a microphone and, if named, a spoof detector.
 
     Without Chromium or Playwright the test is skipped.
     """
@@ -91,7 +94,7 @@ def running_console(folder: Path, microphone: Path) -> Iterator[Console]:
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={microphone}",
     ]
-    with _served(folder) as (service, address, key), playwright.sync_playwright() as started:
+    with _served(folder, detector) as (service, address, key), playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=found, args=options)
         try:
             yield Console(service, address, key, browser)
@@ -100,8 +103,8 @@ def running_console(folder: Path, microphone: Path) -> Iterator[Console]:
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[tuple[Service, str, str]]:
-    settings = ServiceSettings(data=folder / "data", port=0)
+def _served(folder: Path, detector: Path | None) -> Iterator[tuple[Service, str, str]]:
+    settings = ServiceSettings(data=folder / "data", port=0, detector=detector)
     app = create_app(settings)
     service: Service = app.state.service
     key = first_key(service.tenants, service.clock())

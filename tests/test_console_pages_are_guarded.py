@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from served import Served, serving
+from voxid.service.console.pages import PAGES
 
 CONSOLE = Path(str(files("voxid.service.console")))
 
@@ -89,6 +90,17 @@ def test_pages_go_out_under_a_strict_policy(served: Served, browser: TestClient)
     assert not re.search(
         r"<script(?![^>]*\bsrc=)(?![^>]*application/json)|<style|\bstyle=|\bon[a-z]+=", first.text
     )
+
+
+def test_only_what_a_script_serves_waits_for_it(served: Served, browser: TestClient) -> None:
+    """Every page with a script comes inert and with the script that ends that; a page without one does not wait."""
+    assert '<main class="door" id="page" inert>' in browser.get("/console/sign-in").text
+    sign_in(served, browser, "admin")
+    for page in PAGES:
+        assert re.search(r'<main [^>]*id="page"[^>]* inert>', browser.get(page.path).text), page.path
+    nothing = browser.get("/console/recordings/0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10").text
+    assert re.search(r'<main [^>]*id="page"[^>]*tabindex="-1">', nothing)
+    assert "/console/static/theme.js" in nothing
 
 
 def test_the_session_cookie_is_out_of_reach(served: Served, browser: TestClient) -> None:

@@ -59,6 +59,42 @@ def test_a_wrong_key_is_refused_in_words(console: Console) -> None:
         page.expected("401")
 
 
+def test_nothing_can_be_used_before_its_script_listens(console: Console) -> None:
+    """However late the script comes: no click is lost, no form goes off by itself; then the field has the cursor."""
+    with console.opened(signed_in=False) as page:
+        held: list[Any] = []
+        page.route("**/static/sign_in.js", lambda route: held.append(route))
+        page.goto("/console/sign-in", wait_until="commit")
+        page.wait_for_selector("main[inert] #go")
+        place = page.locator("#go").bounding_box()
+        page.mouse.click(place["x"] + 5, place["y"] + 5)
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(100)
+        assert page.url.endswith("/console/sign-in")
+        assert page.evaluate("document.activeElement === document.body")
+        held[0].continue_()
+        page.wait_for_selector("main:not([inert])")
+        assert page.evaluate("document.activeElement.id") == "key"
+
+
+def test_a_page_that_did_not_arrive_whole_says_so(console: Console) -> None:
+    """A script that is missing leaves nothing that looks as if it worked."""
+    with console.opened() as page:
+        page.route("**/static/health.js", lambda route: route.abort())
+        page.goto("/console/people")
+        page.wait_for_selector("#unloaded:has-text('Reload it')")
+        assert page.locator("main[inert]").count() == 1
+        page.expected("ERR_FAILED")
+
+
+def test_without_scripts_the_page_says_that_it_needs_them(console: Console) -> None:
+    """And what needs none can still be followed."""
+    with console.opened(signed_in=False, scripts=False) as page:
+        page.goto("/console/people")
+        assert "needs JavaScript" in page.inner_text("noscript")
+        assert page.locator("main[inert]").count() == 1
+
+
 def test_a_person_is_enrolled_by_microphone_and_verified(console: Console) -> None:
     """Consent, sentences spoken and sent as files, voiceprint, verified; what was heard before is not taken again."""
     with console.opened() as page:
@@ -200,6 +236,7 @@ def test_pages_fit_a_phone_and_name_every_control(console: Console) -> None:
         assert len(paths) >= 5
         for path in paths:
             page.goto(path)
+            page.wait_for_selector("main:not([inert])")
             page.wait_for_timeout(250)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
             assert page.locator("h1").count() == 1, path

@@ -97,7 +97,7 @@ async def _person(request: Request, person_id: str) -> Response:
 
 
 async def _recording(request: Request, recording_id: str) -> Response:
-    page = Page("", "Recording", "recording.html", "", "", "", ("diarize",))
+    page = Page("", "Recording", "recording.html", "recording.js", "", "", ("diarize",))
     principal = await _signed_in(request)
     if principal is None or not page.open_to(principal):
         return await _page(request, page, "/console/recordings", {})

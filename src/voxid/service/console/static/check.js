@@ -1,7 +1,7 @@
 // Verify a claim or identify a voice, from the microphone or a file.
 import { badge, byId, facts, fill, make } from "./dom.js";
 import { get, once, query, upload } from "./api.js";
-import { complain } from "./talk.js";
+import { complain, loading } from "./talk.js";
 import { gauge } from "./charts.js";
 import { disputeButton } from "./dispute.js";
 import { recorder } from "./recorder.js";
@@ -93,7 +93,7 @@ byId("file").addEventListener("change", (event) => { const [file] = event.target
 document.querySelectorAll("input[name=verb]").forEach((one) => one.addEventListener("change", show));
 profile.addEventListener("change", explain);
 
-try {
+async function load() {
   policy = await get("/v1/policies");
   const model = await modelInUse();
   profiles = model ? model.profiles : [];
@@ -101,6 +101,10 @@ try {
   people = await everybody();
   fill(byId("people"), people.map((one) => make("option", { value: one.name })));
   show();
+}
+
+try {
+  await loading(byId("voice"), load());
 } catch (error) {
   complain(error);
 }

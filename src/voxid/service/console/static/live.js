@@ -127,7 +127,6 @@ start.addEventListener("click", async () => {
   }
   start.disabled = false;
 });
-start.disabled = false; // the page comes with it disabled: before this line nobody would have heard the click
 
 stop.addEventListener("click", async () => {
   stop.hidden = true;

@@ -1,7 +1,7 @@
 // One person: what is on record, and what may be done about it.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
 import { download, get, keep, patch, post } from "./api.js";
-import { ask, busy, failed, say } from "./talk.js";
+import { ask, busy, failed, loading, say } from "./talk.js";
 import { ledger, writeDown } from "./disclosing.js";
 import { consentOf, healthOf } from "./health.js";
 import { join } from "./joining.js";
@@ -15,7 +15,6 @@ function show() {
   document.title = `${person.name} · voxid`;
   byId("name").textContent = person.name;
   byId("summary").textContent = `On record since ${day(person.created_at)} · ${count(person.voiceprints.length, "reference")} · ${seconds(person.net_speech_s)} of speech`;
-  page.removeAttribute("aria-busy");
   acts();
   fill(byId("health"), make("ul", { class: "findings" }, healthOf(person, bundleId).map(([word, kind, advice]) => make("li", {}, badge(word, kind), make("p", { class: "soft" }, advice)))));
   showConsent();
@@ -142,6 +141,11 @@ async function showDisclosures() {
   fill(byId("disclosures"), disclosures.length ? ledger(disclosures) : make("p", { class: "soft" }, "Nothing of this person was given to anybody."));
 }
 
+async function load() {
+  bundleId = await bundleInUse();
+  await reload();
+}
+
 async function reload() {
   person = await get(path);
   show();
@@ -188,8 +192,7 @@ byId("disclose").addEventListener("click", async (event) => { if (await writeDow
 byId("erase").addEventListener("click", (event) => erase(event.currentTarget));
 
 try {
-  bundleId = await bundleInUse();
-  await reload();
+  await loading(page, load());
   if (may("Export")) await showDisclosures();
 } catch (error) {
   failed(page, error);

@@ -1,7 +1,7 @@
 // The tenant's policy and its API keys.
 import { badge, byId, fill, make, row } from "./dom.js";
 import { get, post, put, remove } from "./api.js";
-import { ask, busy, complain, failed, say } from "./talk.js";
+import { ask, busy, complain, failed, loading, say } from "./talk.js";
 import { modelInUse } from "./model.js";
 import { day } from "./words.js";
 
@@ -78,7 +78,7 @@ async function revoke(key, button) {
 const form = document.getElementById("policy"), keys = document.getElementById("keys");
 if (form) {
   form.addEventListener("submit", (event) => { event.preventDefault(); busy(byId("save"), savePolicy); });
-  showPolicy().catch(complain);
+  loading(form, showPolicy()).catch(complain);
 }
 if (keys) {
   byId("make").addEventListener("click", (event) => makeKey(event.currentTarget));

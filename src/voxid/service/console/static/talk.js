@@ -48,6 +48,7 @@ export function ask({ title, text, action, danger = false, typed = null, fields 
 
 /** While a promise runs, the button is disabled; what fails is said. Resolves to the result, or undefined. */
 export async function busy(button, work) {
+  const focused = document.activeElement === button;
   button.disabled = true;
   button.setAttribute("aria-busy", "true");
   try {
@@ -58,6 +59,19 @@ export async function busy(button, work) {
   } finally {
     button.removeAttribute("aria-busy");
     button.disabled = false;
+    if (focused && document.activeElement === document.body) button.focus(); // a disabled button loses the focus
+  }
+}
+
+/** Until a promise is settled, nothing in an element can be used; what fails is thrown. */
+export async function loading(element, work) {
+  element.inert = true;
+  element.setAttribute("aria-busy", "true");
+  try {
+    return await work;
+  } finally {
+    element.removeAttribute("aria-busy");
+    element.inert = false;
   }
 }
 
