@@ -69,8 +69,8 @@ def test_transcripts_are_read_as_digits_or_words() -> None:
     assert words_in("Chimney. Finger, honey rabbit!", "words") == ("chimney", "finger", "honey", "rabbit")
 
 
-def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pocketsphinx, or faster-whisper, a coded error says what to install; nothing else needs either."""
+def test_the_extra_is_named_where_it_is_missing() -> None:
+    """Without pocketsphinx a coded error says what to install; nothing else needs it."""
     code = (
         "import sys; sys.modules['pocketsphinx'] = None\n"
         "from voxid.spoof.listening import default_listener\n"
@@ -83,7 +83,39 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     )
     assert done.stdout.startswith("challenge_extra_missing")
     assert "pip install 'voxid[challenge]'" in done.stdout
+
+
+def test_whisper_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without faster-whisper a coded error says what to install."""
+    whisper_folder(tmp_path)
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     with pytest.raises(ConfigError, match="pip install faster-whisper") as missing:
-        WhisperListener("small")
+        WhisperListener(tmp_path)
     assert missing.value.code == "listener_missing"
+
+
+@pytest.mark.parametrize("given", ["small", "absent", "file"])
+def test_no_whisper_model_is_fetched(given: str, tmp_path: Path) -> None:
+    """A name, for which faster-whisper would ask the network, a folder that is not there, a file: refused."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"holds no model\.bin and no tokenizer\.json; expected") as missing:
+        WhisperListener(given if given == "small" else tmp_path / given)
+    assert missing.value.code == "listener_model_missing"
+    whisper_folder(tmp_path, "model.bin")
+    with pytest.raises(InputError, match=r"holds no tokenizer\.json; expected a folder with a Whisper model"):
+        WhisperListener(tmp_path)
+
+
+def test_a_broken_whisper_model_is_named(tmp_path: Path) -> None:
+    """What faster-whisper cannot read is a coded error, in its words."""
+    pytest.importorskip("faster_whisper", reason="faster-whisper is not installed, and comes with no extra")
+    whisper_folder(tmp_path)
+    with pytest.raises(InputError, match="cannot read the model in") as broken:
+        WhisperListener(tmp_path)
+    assert broken.value.code == "listener_model_invalid"
+
+
+def whisper_folder(folder: Path, *names: str) -> None:
+    """Make files as a Whisper model has them, with nothing of use inside."""
+    for name in names or ("model.bin", "tokenizer.json"):
+        (folder / name).write_bytes(b"")

@@ -11,6 +11,7 @@ import re
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ MOST_ANSWER_S: Final = 30.0
 _SPOKEN: Final = "zero one two three four five six seven eight nine".split()
 _DIGIT_OF: Final = {**dict(zip(_SPOKEN, DIGITS, strict=True)), "oh": "0"}
 _PEAK: Final = 0.7
+_WHISPER_FILES: Final = ("model.bin", "tokenizer.json")
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,25 @@ class SphinxListener:
 class WhisperListener:
     """Digits and words by a Whisper model under faster-whisper, which hears more accents and costs more time.
 
+    No model comes with voxid, and none is fetched: faster-whisper itself would, for a name, or for a folder without
+    its tokenizer.
+
     Args:
-        model: name or folder of a model as ``faster_whisper.WhisperModel`` takes it; a folder needs no network.
+        folder: of a model as CTranslate2 has it: ``model.bin``, ``tokenizer.json`` and what else belongs to it.
         language: spoken; the words of a challenge are English.
 
     Raises:
-        ConfigError: ``listener_missing``.
+        ConfigError: ``listener_missing``. InputError: ``listener_model_missing``, ``listener_model_invalid``.
     """
 
-    def __init__(self, model: str, language: str = "en") -> None:
+    def __init__(self, folder: str | Path, language: str = "en") -> None:
+        missing = [name for name in _WHISPER_FILES if not (Path(folder) / name).is_file()]
+        if missing:
+            raise InputError(
+                "listener_model_missing",
+                f"{folder} holds no {' and no '.join(missing)}; expected a folder with a Whisper model for "
+                "CTranslate2: fetch one beforehand, for nothing is fetched here.",
+            )
         try:
             from faster_whisper import WhisperModel
         except ModuleNotFoundError as error:
@@ -138,7 +150,15 @@ class WhisperListener:
                 "This listener runs Whisper models by faster-whisper, which is not installed; run: pip install "
                 "faster-whisper.",
             ) from error
-        self._model: Any = WhisperModel(model, device="cpu", compute_type="int8")
+        try:
+            self._model: Any = WhisperModel(
+                str(folder), device="cpu", compute_type="int8", local_files_only=True
+            )
+        except Exception as error:  # CTranslate2 and tokenizers raise their own unrelated classes
+            raise InputError(
+                "listener_model_invalid",
+                f"faster-whisper cannot read the model in {folder} ({str(error)[:200]}); get it again.",
+            ) from error
         self._language = language
 
     def hear(self, samples: NDArray[np.float32], challenge: Challenge) -> Heard:
@@ -147,7 +167,7 @@ class WhisperListener:
         parts, _ = self._model.transcribe(samples, language=self._language, temperature=0.0)
         heard = [(part.text, float(part.avg_logprob)) for part in parts]
         said = words_in(" ".join(text for text, _ in heard), challenge.kind)
-        return Heard(said, math.exp(min((logprob for _, logprob in heard), default=-math.inf)))
+        return Heard(said, math.exp(min(logprob for _, logprob in heard)) if said else 0.0)
 
 
 def words_in(transcript: str, kind: ChallengeKind) -> tuple[str, ...]:
