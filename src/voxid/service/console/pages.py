@@ -61,6 +61,15 @@ PAGES: Final = (
     ),
     Page("/console/spoof", "Is it live?", "spoof.html", "spoof.js", "spoof", "Recognize", ("spoof",)),
     Page(
+        "/console/liveness",
+        "Proof of life",
+        "liveness.html",
+        "liveness.js",
+        "liveness",
+        "Recognize",
+        ("verify",),
+    ),
+    Page(
         "/console/recordings",
         "Recordings",
         "recordings.html",

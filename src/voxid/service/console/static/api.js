@@ -40,6 +40,18 @@ export const put = (path, json, options = {}) => call("PUT", path, { json, ...op
 export const patch = (path, json, options = {}) => call("PATCH", path, { json, ...options });
 export const remove = (path, options) => call("DELETE", path, options);
 
+/** Return the items of a list that comes in pages: all of it, or at least `most`. */
+export async function listed(path, name, most = Infinity) {
+  const found = [];
+  let after = null;
+  do {
+    const page = await get(query(path, { limit: 200, after }));
+    found.push(...page[name]);
+    after = page.next;
+  } while (after !== null && found.length < most);
+  return found;
+}
+
 /** Send audio as the body itself. */
 export const upload = (path, blob, options = {}) => call("POST", path, { body: blob, type: blob.type || "application/octet-stream", ...options });
 

@@ -1,6 +1,6 @@
 // One person: what is on record, and what may be done about it.
 import { badge, byId, empty, facts, fill, make, row } from "./dom.js";
-import { download, get, keep, patch, post } from "./api.js";
+import { download, get, keep, listed, patch, post } from "./api.js";
 import { ask, busy, failed, loading, say } from "./talk.js";
 import { ledger, writeDown } from "./disclosing.js";
 import { consentOf, healthOf } from "./health.js";
@@ -137,7 +137,7 @@ function showHistory() {
 }
 
 async function showDisclosures() {
-  const { disclosures } = await get(`${path}/disclosures`);
+  const disclosures = await listed(`${path}/disclosures`, "disclosures");
   fill(byId("disclosures"), disclosures.length ? ledger(disclosures) : make("p", { class: "soft" }, "Nothing of this person was given to anybody."));
 }
 

@@ -9,11 +9,11 @@ const BAR_SAMPLES = 800; // 50 ms
 const MOST_S = 300;
 
 /**
- * Return an element with a recorder in it. `onDone(blob, seconds)` gets each recording; while `enabled()` is false the
- * button does nothing but say why.
+ * Return an element with a recorder in it. `onDone(blob, seconds)` gets each recording, which ends by itself after
+ * `mostS` seconds; `describedBy` are the ids of what its button is described by.
  */
-export function recorder({ label = "Record", onDone, onBlock = null }) {
-  const button = make("button", { type: "button", class: "record", "aria-pressed": "false", "aria-label": label });
+export function recorder({ label = "Record", describedBy = null, mostS = MOST_S, onDone, onBlock = null }) {
+  const button = make("button", { type: "button", class: "record", "aria-pressed": "false", "aria-label": label, "aria-describedby": describedBy });
   const canvas = make("canvas", { role: "img", "aria-label": "Running waveform of the microphone" });
   const level = make("i");
   const time = make("span", { class: "number" }, "0:00");
@@ -23,7 +23,7 @@ export function recorder({ label = "Record", onDone, onBlock = null }) {
     make("div", { class: "below" }, time, make("span", { class: "level", role: "presentation" }, level), advice, spoken));
   const said = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
   element.append(said);
-  let microphone = null, blocks = [], bars = [], held = [], stopping = false;
+  let microphone = null, blocks = [], bars = [], held = [], stopping = false, wanted = false;
 
   function paint() {
     const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
@@ -49,7 +49,7 @@ export function recorder({ label = "Record", onDone, onBlock = null }) {
       show(meter);
     }
     if (onBlock) onBlock(samples, meter);
-    if (meter.durationS > MOST_S) stop();
+    if (meter.durationS > mostS - 0.5) stop();
   }
 
   function show(meter) {
@@ -63,20 +63,23 @@ export function recorder({ label = "Record", onDone, onBlock = null }) {
   }
 
   async function start() {
+    if (wanted) return; // the browser still asks the person
+    wanted = true;
     blocks = []; bars = []; held = [];
-    button.disabled = true;
     try {
-      microphone = await Microphone.open(hear);
+      const opened = await Microphone.open(hear);
+      if (!wanted) { await opened.close(); return; } // stopped before the person allowed it
+      microphone = opened;
       button.setAttribute("aria-pressed", "true");
       button.setAttribute("aria-label", "Stop recording");
     } catch (error) {
+      wanted = false;
       complain(error);
-    } finally {
-      button.disabled = false;
     }
   }
 
   async function stop() {
+    wanted = false;
     if (!microphone || stopping) return;
     stopping = true;
     const open = microphone;

@@ -1,6 +1,6 @@
 // Recordings: send one, watch the jobs, open their timelines.
 import { badge, byId, empty, fill, make, row } from "./dom.js";
-import { get, post, query, remove, sendFile } from "./api.js";
+import { listed, post, query, remove, sendFile } from "./api.js";
 import { ask, busy, complain, failed, say } from "./talk.js";
 import { clock, count, percent, when } from "./words.js";
 
@@ -10,14 +10,7 @@ const list = byId("list"), more = byId("more"), form = byId("new"), sending = by
 let jobs = [], shown = SHOWN, timer = null;
 
 async function load() {
-  const found = [];
-  let after = null;
-  do {
-    const page = await get(query("/v1/diarizations", { limit: 200, after }));
-    found.push(...page.jobs);
-    after = page.next;
-  } while (after);
-  jobs = found.reverse();
+  jobs = (await listed("/v1/diarizations", "jobs")).reverse();
   show();
 }
 
@@ -88,7 +81,7 @@ form.addEventListener("submit", async (event) => {
 more.addEventListener("click", () => { shown += SHOWN * 4; show(); });
 
 async function offerWatchlists() {
-  const { watchlists } = await get("/v1/watchlists?limit=200");
+  const watchlists = await listed("/v1/watchlists", "watchlists");
   byId("watchlist").append(...watchlists.map((one) => make("option", { value: one.id }, one.title)));
 }
 

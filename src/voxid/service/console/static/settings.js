@@ -1,6 +1,6 @@
 // The tenant's policy and its API keys.
 import { badge, byId, fill, make, row } from "./dom.js";
-import { get, post, put, remove } from "./api.js";
+import { get, listed, post, put, remove } from "./api.js";
 import { ask, busy, complain, failed, loading, say } from "./talk.js";
 import { modelInUse } from "./model.js";
 import { day } from "./words.js";
@@ -31,7 +31,7 @@ async function savePolicy() {
 }
 
 async function showKeys() {
-  const { keys } = await get("/v1/keys"), list = byId("keys");
+  const keys = await listed("/v1/keys", "keys"), list = byId("keys");
   list.removeAttribute("aria-busy");
   fill(list, make("table", { class: "grid folds" },
     make("thead", {}, make("tr", {}, ["Key", "For", "May", "Made", "State", ""].map((head) => make("th", { scope: "col" }, head || make("span", { class: "unseen" }, "Actions"))))),

@@ -1,6 +1,6 @@
 // Unknown people: name them, join two that are one, forget them.
 import { badge, byId, empty, fill, make } from "./dom.js";
-import { get, post, query, remove } from "./api.js";
+import { listed, post, remove } from "./api.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { clock, count, day, fromNow, seconds } from "./words.js";
 
@@ -8,13 +8,7 @@ const list = byId("list"), mayEnroll = list.dataset.mayEnroll === "1";
 let unknown = [];
 
 async function load() {
-  unknown = [];
-  let after = null;
-  do {
-    const page = await get(query("/v1/unknown", { limit: 200, after }));
-    unknown.push(...page.unknown);
-    after = page.next;
-  } while (after);
+  unknown = await listed("/v1/unknown", "unknown");
   unknown.sort((a, b) => (b.last_at || "").localeCompare(a.last_at || ""));
   show();
 }

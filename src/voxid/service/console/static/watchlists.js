@@ -1,5 +1,5 @@
 // Watchlists: made for a stated purpose, people put on and taken off, recordings gone through. A hit decides nothing.
-import { get, post, put, query, remove, upload } from "./api.js";
+import { get, listed, post, put, remove, upload } from "./api.js";
 import { badge, byId, empty, fill, make, row } from "./dom.js";
 import { ask, busy, failed, say } from "./talk.js";
 import { everybody, personField, personOf } from "./whom.js";
@@ -10,13 +10,7 @@ const list = byId("list"), form = byId("new"), mayRead = list.dataset.mayRead ==
 const names = new Map();
 
 async function load() {
-  const lists = [];
-  let after = null;
-  do {
-    const page = await get(query("/v1/watchlists", { limit: 200, after }));
-    lists.push(...page.watchlists);
-    after = page.next;
-  } while (after);
+  const lists = await listed("/v1/watchlists", "watchlists");
   const cards = await Promise.all(lists.reverse().map(card));
   list.removeAttribute("aria-busy");
   fill(list, cards.length ? make("ul", { class: "voices" }, cards) : empty("No watchlist", "State above what people are looked for; nobody is looked for without it."));
@@ -38,7 +32,7 @@ async function card(one) {
 }
 
 async function showEntries(path, box, most) {
-  const { entries } = await get(`${path}/entries`), shown = entries.slice(0, most);
+  const entries = await listed(`${path}/entries`, "entries"), shown = entries.slice(0, most);
   await Promise.all(shown.map(async ({ person_id: id }) => { if (mayRead && !names.has(id)) names.set(id, (await get(`/v1/people/${id}`)).name); }));
   if (!entries.length) { fill(box, make("p", { class: "soft" }, "Nobody is on it.")); return; }
   fill(box, make("table", { class: "grid folds" },
