@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 from voxid.errors import ConfigError  # noqa: E402
-from voxid.spoof.cepstra import LfccOptions, cqcc, lfcc  # noqa: E402
-from voxid.spoof.phase import band_times, mgdcc  # noqa: E402
+from voxid.spoof.cepstra import cqcc, lfcc  # noqa: E402
+from voxid.spoof.phase import mgdcc  # noqa: E402
 from voxid.train.spoof.fronts import FRONTS, front_named, levelled  # noqa: E402
 
 
@@ -40,15 +40,6 @@ def test_layers_measure_what_numpy_measures(
     assert np.abs(found[4 : n_frames - 4] - expected[4 : n_frames - 4]).max() < tolerance * scale
 
 
-def test_a_front_end_of_two_maps_has_energies_and_their_times() -> None:
-    samples = torch.from_numpy(speech_like())[None]
-    with torch.inference_mode():
-        energies, both = front_named("bands")(samples)[0], front_named("timed_bands")(samples)[0]
-    expected = band_times(samples[0].numpy(), LfccOptions(n_bands=80))
-    assert torch.allclose(both[:, :80], energies, atol=1e-4)
-    assert both[4:-4, 80:].numpy() / 8.0 == pytest.approx(expected[4 : len(both) - 4], abs=1e-3)
-
-
 def test_bands_do_not_hear_the_channel() -> None:
     samples = torch.from_numpy(speech_like())[None]
     front = front_named("bands")
@@ -63,6 +54,6 @@ def test_loudness_is_taken_away() -> None:
 
 
 def test_an_unknown_front_end_is_refused() -> None:
-    with pytest.raises(ConfigError, match="the front end is 'wavelets'; known: raw, lfcc, bands, timed_bands, cqcc"):
+    with pytest.raises(ConfigError, match="the front end is 'wavelets'; known: raw, lfcc, bands, cqcc"):
         front_named("wavelets")
     assert all(hasattr(make(), "coefficients") for make in FRONTS.values())

@@ -1,4 +1,4 @@
-"""Phase of speech: vocoders that get magnitudes right often make phases up.
+"""Phase of speech as cepstra: vocoders that get magnitudes right often make phases up.
 
 Shapes: N samples at 16 kHz, T frames, D coefficients.
 """
@@ -12,13 +12,12 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from voxid.spoof.cepstra import LfccOptions, deltas, linear_bands
+from voxid.spoof.cepstra import deltas
 from voxid.spoof.spectra import Framing
 
-__all__ = ["PhaseOptions", "band_times", "group_delay", "mgdcc"]
+__all__ = ["PhaseOptions", "group_delay", "mgdcc"]
 
 _FLOOR: Final = np.float32(1e-8)
-_POWER_FLOOR: Final = np.float32(1e-10)
 _PLAIN_FRAMES: Final = Framing(preemphasis=0.0)
 
 
@@ -59,33 +58,6 @@ def group_delay(samples: NDArray[np.float32], options: PhaseOptions | None = Non
     S = _smoothed(np.abs(X), options.smoothing)
     tau = (X.real * Y.real + X.imag * Y.imag) / np.maximum(S, _FLOOR) ** (2 * options.gamma)
     return np.asarray(np.sign(tau) * np.abs(tau) ** options.alpha, np.float32)
-
-
-def band_times(samples: NDArray[np.float32], options: LfccOptions | None = None) -> NDArray[np.float32]:
-    """Return (T, bands) float32, when within each frame a band has its energy: -0.5 at its beginning, 0.5 at its end.
-
-    It is the group delay, whose bins count by their power; a band without power has its energy in the middle.
-
-    Args:
-        samples: (N,) float32, mono, at 16 kHz.
-        options: frames and bands, as of the cepstra.
-
-    Raises:
-        InputError: ``audio_not_mono``, ``audio_too_short``.
-
-    Source: Auger and Flandrin, "Improving the readability of time-frequency and time-scale representations by the
-    reassignment method", IEEE TSP 43, 1995 (the time a spectrum's bin is moved to).
-    """
-    options = options or LfccOptions()
-    framing = options.framing
-    x = framing.frames(samples)
-    X = scipy.fft.rfft(x, framing.fft_samples, axis=1)
-    Y = scipy.fft.rfft(x * np.arange(x.shape[1], dtype=np.float32), framing.fft_samples, axis=1)
-    bands = linear_bands(options.n_bands, framing.fft_samples)
-    power = (X.real**2 + X.imag**2) @ bands
-    moment = (X.real * Y.real + X.imag * Y.imag) @ bands
-    times = moment / (power + _POWER_FLOOR) / (x.shape[1] - 1) - 0.5
-    return np.asarray(times * (power / (power + _POWER_FLOOR)), np.float32)
 
 
 def mgdcc(samples: NDArray[np.float32], options: PhaseOptions | None = None) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """The light convolutional network: cepstra or band energies in, an embedding of how the signal was made out.
 
-Shapes: B batch, T frames, M maps of D coefficients, C channels, E embedding dimension.
+Shapes: B batch, T frames, D coefficients, C channels, E embedding dimension.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ class LightSize:
 
     Attributes:
         coefficients: D of the front end, at least 16.
-        maps: M, of so many coefficients each.
         channels: of the first layer after its maximum; later ones are multiples.
         embedding: E.
         dropout: of the embedding while training.
     """
 
     coefficients: int = 60
-    maps: int = 1
     channels: int = 32
     embedding: int = 64
     dropout: float = 0.5
@@ -55,9 +53,9 @@ class LightNetwork(nn.Module):
 
     def __init__(self, size: LightSize) -> None:
         super().__init__()
-        c, self.maps = size.channels, size.maps
+        c = size.channels
         self.convolutions = nn.Sequential(
-            *_convolution(size.maps, c, 5), nn.MaxPool2d(2),
+            *_convolution(1, c, 5), nn.MaxPool2d(2),
             *_convolution(c, c, 1), nn.BatchNorm2d(c), *_convolution(c, c * 3 // 2, 3),
             nn.MaxPool2d(2), nn.BatchNorm2d(c * 3 // 2),
             *_convolution(c * 3 // 2, c * 3 // 2, 1), nn.BatchNorm2d(c * 3 // 2), *_convolution(c * 3 // 2, c * 2, 3),
@@ -72,9 +70,8 @@ class LightNetwork(nn.Module):
         self.embedding = nn.Linear(width, size.embedding)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (B, E) of (B, T, M * D); T is 16 at least."""
-        heard = features.unflatten(2, (self.maps, -1)).transpose(1, 2)  # (B, M, T, D)
-        maps = self.convolutions(heard)  # (B, C, T / 16, D / 16)
+        """Return (B, E) of (B, T, D); T is 16 at least."""
+        maps = self.convolutions(features[:, None])  # (B, C, T / 16, D / 16)
         frames = maps.permute(0, 2, 1, 3).flatten(2)
         told = frames + self.recurrent(frames)[0]
         embedded: Tensor = self.embedding(self.dropout(told.mean(dim=1)))

@@ -1,6 +1,6 @@
 """Front ends as layers: what :mod:`voxid.spoof` measures in numpy, inside the network, so that one graph holds both.
 
-Shapes: B batch, N samples at 16 kHz, T frames, F bins, M maps of D coefficients each.
+Shapes: B batch, N samples at 16 kHz, T frames, F bins, D coefficients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ __all__ = [
     "Front",
     "GroupDelayFront",
     "LfccFront",
-    "TimedBandsFront",
     "front_named",
     "levelled",
 ]
@@ -35,7 +34,6 @@ _POWER_FLOOR: Final = 1e-10
 _MAGNITUDE_FLOOR: Final = 1e-8
 _LEVEL: Final = 0.05
 _SILENCE: Final = 1e-5
-_TIMES_SCALE: Final = 8.0  # brings the times of bands near to a variance of one, where energies are
 
 
 def levelled(samples: Tensor) -> Tensor:
@@ -102,10 +100,9 @@ class _Cosine(nn.Module):
 
 
 class Front(nn.Module):
-    """A front end: (B, N) to (B, T, ``maps`` * ``coefficients``), one map after another."""
+    """A front end: (B, N) to (B, T, ``coefficients``)."""
 
     coefficients: int
-    maps: int = 1
 
 
 class LfccFront(Front):
@@ -146,34 +143,6 @@ class BandsFront(LfccFront):
         """Return (B, T, bands) of (B, N)."""
         energies = self.energies(samples)
         return energies - energies.mean(dim=1, keepdim=True)
-
-
-class TimedBandsFront(BandsFront):
-    """Two maps: the energies of the bands as of :class:`BandsFront`, and when in the frame each has its energy.
-
-    The second is the layers' counterpart of :func:`voxid.spoof.phase.band_times`. A voice excites all bands with every
-    pulse at once; who makes up the phase spreads them.
-    """
-
-    maps = 2
-
-    def __init__(self) -> None:
-        super().__init__()
-        framing = LfccOptions().framing
-        self.ramped = _Spectrum(framing, ramp=True)
-        self.length = framing.length_samples
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """Return (B, T, 2 * bands) of (B, N)."""
-        (a, b), (c, d) = (
-            (part.transpose(1, 2) for part in spectrum(samples)) for spectrum in (self.spectrum, self.ramped)
-        )
-        power = (a.square() + b.square()) @ self.bands
-        energies = power.clamp_min(_POWER_FLOOR).log()
-        moment = (a * c + b * d) @ self.bands
-        times = moment / (power + _POWER_FLOOR) / (self.length - 1) - 0.5
-        times = times * (power / (power + _POWER_FLOOR))
-        return torch.cat([energies - energies.mean(dim=1, keepdim=True), _TIMES_SCALE * times], dim=2)
 
 
 class CqccFront(Front):
@@ -247,7 +216,6 @@ class GroupDelayFront(Front):
 FRONTS: Final[dict[str, Callable[[], Front]]] = {
     "lfcc": LfccFront,
     "bands": BandsFront,
-    "timed_bands": TimedBandsFront,
     "cqcc": CqccFront,
     "group_delay": GroupDelayFront,
 }

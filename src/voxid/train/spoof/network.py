@@ -66,7 +66,7 @@ class DetectorNetwork(nn.Module):
             self.front, self.trunk, width = nn.Identity(), graph, graph.embedding_size
         else:
             front, width = front_named(size.front), size.embedding
-            light = LightSize(front.coefficients, front.maps, size.channels, width, size.dropout)
+            light = LightSize(front.coefficients, size.channels, width, size.dropout)
             self.front, self.trunk = front, LightNetwork(light)
         self.heads = nn.ModuleList(loss_named(size.loss, width) for _ in CASES)
 
