@@ -118,11 +118,15 @@ def test_no_composed_network_reaches_out() -> None:
 
 
 def test_composed_settings_are_settings() -> None:
-    """The environment of the service is taken by the service."""
-    environ = {key: str(value) for key, value in composed()["voxid"]["environment"].items()}
+    """The environment of the service is taken by the service; what the env file may say is off without it."""
+    default = re.compile(r"\$\{\w+:-([^}]*)\}")
+    environ = {
+        key: default.sub(r"\1", str(value)) for key, value in composed()["voxid"]["environment"].items()
+    }
     settings = load_settings(environ=environ, file=None)
     assert settings.operations.metrics_port == 9470
     assert settings.database == "postgresql://voxid@postgres/voxid"
+    assert (settings.secure_cookies, settings.trusted_proxies) == (False, "")
 
 
 @pytest.mark.parametrize(
@@ -142,11 +146,15 @@ def test_the_chart_passes_helm_lint_and_fits_kubernetes(values: dict[str, Any]) 
 
 
 def test_wrong_values_are_refused() -> None:
-    """A misspelt key, and a secret among the values."""
+    """A misspelt key, a secret among the values, a proxy by its name."""
     chart = pytest.importorskip("helm_python.chart", reason=NEEDED)
     with chart.Chart.load(CHART) as loaded:
-        for wrong in ({"postgress": {}}, {"environment": {"VOXID_MASTER_KEY": "c2VjcmV0"}}):
-            with pytest.raises(Exception, match=r"(?s)postgress|MASTER_KEY|propert"):
+        for wrong in (
+            {"postgress": {}},
+            {"environment": {"VOXID_MASTER_KEY": "c2VjcmV0"}},
+            {"trustedProxies": "proxy.example"},
+        ):
+            with pytest.raises(Exception, match=r"(?s)postgress|MASTER_KEY|propert|trustedProxies"):
                 loaded.validate_schema(wrong)
 
 
@@ -169,6 +177,14 @@ def test_the_pod_can_do_little(values: dict[str, Any]) -> None:
         key: value for key, value in environ.items() if key not in ("VOXID_MASTER_KEY", "VOXID_DATABASE")
     }
     assert load_settings(environ=known, file=None).secure_cookies
+
+
+def test_the_pod_believes_the_proxies_it_is_told() -> None:
+    """And nobody by default."""
+    for values, believed in (({}, ""), ({"trustedProxies": "10.42.3.7, fd00::/64"}, "10.42.3.7, fd00::/64")):
+        (container,) = rendered(values)["Deployment"]["spec"]["template"]["spec"]["containers"]
+        environ = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+        assert load_settings(environ=environ, file=None).trusted_proxies == believed
 
 
 @pytest.mark.parametrize("values", [BY_NIGHT, ON_POSTGRES | BY_NIGHT], ids=["files", "postgres"])

@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, Final, get_args, get_type_hints
 
 from voxid.errors import ConfigError
+from voxid.service.proxies import proxy_networks
 
 __all__ = [
     "InferenceOptions",
@@ -190,6 +191,8 @@ class ServiceSettings:
         bundle: model by name or folder; None: the one that comes with voxid.
         detector: folder of a spoof detector; None: the one that comes with voxid.
         secure_cookies: browsers send the session over https only; set it wherever there is TLS in front.
+        trusted_proxies: addresses or networks, with commas between, whose `X-Forwarded-For` is believed; empty:
+            nobody's, and all browsers behind a proxy have its address.
         keep_index: of many people a sealed copy of the search index is kept on disk, so that the next start is quick.
     """
 
@@ -202,12 +205,16 @@ class ServiceSettings:
     bundle: str | None = None
     detector: Path | None = None
     secure_cookies: bool = False
+    trusted_proxies: str = ""
     keep_index: bool = True
     limits: Limits = Limits()
     live: LiveLimits = LiveLimits()
     inference: InferenceOptions = InferenceOptions()
     oidc: OidcSettings | None = None
     operations: OperationsSettings = OperationsSettings()
+
+    def __post_init__(self) -> None:
+        proxy_networks(self.trusted_proxies)
 
 
 def load_settings(

@@ -19,6 +19,7 @@ from voxid.errors import PolicyError
 from voxid.service.credentials import split_token
 from voxid.service.identity import bearer_of, service_of
 from voxid.service.problems import TooOftenError
+from voxid.service.proxies import client_address, proxy_networks
 from voxid.service.state import Service, Tenant
 
 __all__ = ["throttled"]
@@ -110,7 +111,9 @@ def _tries(service: Service, request: Request, text: str) -> _Tries | None:
     if not ids:
         return None
     key = "" if token is None else f"{token.tenant}_{token.id}"
-    host = "" if request.client is None else request.client.host
+    peer = "" if request.client is None else request.client.host
+    proxies = proxy_networks(service.settings.trusted_proxies)
+    host = client_address(peer, request.headers.getlist("x-forwarded-for"), proxies)
     return _Tries(service, tenants.get(ids[0]), key, _network_of(host))
 
 
