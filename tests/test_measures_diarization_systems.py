@@ -16,7 +16,7 @@ from voxid.audio import Waveform
 from voxid.bundle import default_bundle
 from voxid.cli.app import app
 from voxid.diarize.options import DiarizeOptions
-from voxid.diarize.segmentation import LocalActivity
+from voxid.diarize.segmentation import LocalActivity, default_segmenter
 from voxid.embedding import get_embedder
 from voxid.errors import InputError
 from voxid.evaluate.diarization_page import draw_systems_page
@@ -224,6 +224,19 @@ def test_the_command_measures_writes_and_gates(tmp_path: Path) -> None:
     assert [gate["failed"] for gate in shown["gates"]] == [False, True]
     assert json.loads(report.read_text())["systems"][0]["system"] == "vad"
     assert "the first pipeline" in page.read_text()
+
+
+def test_the_command_measures_another_segmentation_model(tmp_path: Path) -> None:
+    for ending in ("opus", "rttm"):
+        shutil.copyfile(VOICES / f"meeting.{ending}", tmp_path / f"meeting.{ending}")
+    model = default_segmenter()
+    folder = VOICES.parents[1] / "segmenters" / model.name
+    arguments = ["evaluate", "diarization", "--reference", str(tmp_path), "--audio", str(tmp_path), "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--systems", "chunks", "--segmenter", str(folder)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["facts"]["Segmentation"] == model.id
+    missing = CliRunner().invoke(app, [*arguments, "--segmenter", str(tmp_path / "none")])
+    assert json.loads(missing.stdout)["error"] == "segmenter_missing"
 
 
 def test_the_command_wants_answers_or_recordings(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from voxid.cli.output import EXIT_DONE, EXIT_REJECTED, command, note, print_json
 from voxid.errors import ConfigError
 
 if TYPE_CHECKING:
-    from voxid.evaluate.diarization_study import DiarizationStudy
+    from voxid.evaluate.diarization_study import DiarizationPlan, DiarizationStudy
     from voxid.evaluate.gates import GateResult
 
 _Reference = Annotated[
@@ -63,6 +64,12 @@ _Systems = Annotated[
         "no-overlap-mask, ahc, vbx, no-merge; commas between. All, unless given.",
     ),
 ]
+_SegmenterFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--segmenter", metavar="FOLDER", help="Another local segmentation model, also one of EEND-EDA."
+    ),
+]
 _Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page to read, print and keep.")
 ]
@@ -86,6 +93,7 @@ def diarization(
     people: _People = None,
     strangers: _Strangers = 0.25,
     systems: _Systems = "",
+    segmenter: _SegmenterFolder = None,
     html: _Html = None,
     fail_if: _FailIf = None,
     bundle: options.BundlePath = None,
@@ -105,10 +113,11 @@ def diarization(
         voxid evaluate diarization --reference meetings --audio meetings --people people --html meetings.html
     """
     if hypothesis is not None and audio is None:
-        if people or systems or html or fail_if:
+        if people or systems or segmenter or html or fail_if:
             raise ConfigError(
                 "option_invalid",
-                "--people, --systems, --html and --fail-if are of a run with --audio; leave them out, or give it.",
+                "--people, --systems, --segmenter, --html and --fail-if are of a run with --audio; leave them out, or "
+                "give it.",
             )
         _score(reference, hypothesis, uem, report, as_json)
         return EXIT_DONE
@@ -124,6 +133,8 @@ def diarization(
     from voxid.evaluate.turn_gates import check_turn_gates, parse_turn_gates
 
     plan = DiarizationPlan(choose_systems(systems), people, strangers)
+    if segmenter is not None:
+        plan = _with_segmenter(plan, segmenter)
     gates = parse_turn_gates(fail_if or [], [system.name for system in plan.systems], people is not None)
     references, regions = read_references(reference, uem)
     recordings = find_recordings(audio, sorted(references))
@@ -136,6 +147,16 @@ def diarization(
     _show(study, checked, as_json)
     _write(study, checked, html, report)
     return EXIT_REJECTED if any(result.failed for result in checked) else EXIT_DONE
+
+
+def _with_segmenter(plan: DiarizationPlan, folder: Path) -> DiarizationPlan:
+    """Return the plan with another model to hear who is active in each chunk."""
+    from voxid.diarize.segmentation import Segmenter
+
+    model = Segmenter.load(folder)
+    return replace(
+        plan, segment=lambda waveform: model.segment(waveform.samples), facts={"Segmentation": model.id}
+    )
 
 
 def _score(reference: Path, hypothesis: Path, uem: Path | None, report: Path | None, as_json: bool) -> None:

@@ -48,6 +48,7 @@ class DiarizationPlan:
         strangers: share of these people who are left out of the gallery, so that it meets strangers.
         options: of the pipeline.
         segment: hears who is active in each chunk; None takes the model that comes with voxid.
+        facts: what else the numbers rest on, title -> value.
         resamples, seed: of the intervals.
     """
 
@@ -56,6 +57,7 @@ class DiarizationPlan:
     strangers: float = 0.25
     options: DiarizeOptions = field(default_factory=DiarizeOptions)
     segment: Segment | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
     resamples: int = RESAMPLES
     seed: int = 0
 
@@ -307,4 +309,4 @@ def _facts(bundle: Bundle, plan: DiarizationPlan, named: bool) -> dict[str, str]
         facts["Names"] = (
             f"profile {plan.options.profile}; {plan.strangers:.0%} of the people left out as strangers"
         )
-    return facts
+    return facts | dict(plan.facts)
