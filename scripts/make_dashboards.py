@@ -129,6 +129,24 @@ EXECUTIVE: Final = (
         ],
     ),
     Row(
+        "How often it is fooled",
+        [
+            Panel(
+                "Fakes called genuine (APCER)",
+                "percentunit",
+                measured("apcer", 'family="all"'),
+                note=NO_REPORT,
+            ),
+            Panel(
+                "The same by family of fakes",
+                "percentunit",
+                {"{{model}} {{list}} {{family}}": 'voxid_evaluation_apcer{family!="all",part="value"}'},
+                note=NO_REPORT,
+            ),
+            Panel("Live speech called a fake (BPCER)", "percentunit", measured("bpcer"), note=NO_REPORT),
+        ],
+    ),
+    Row(
         "Change and coverage",
         [
             Panel(

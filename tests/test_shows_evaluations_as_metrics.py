@@ -17,7 +17,7 @@ FIXTURES = Path(__file__).parent / "fixtures" / "evaluations"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two verification reports, a week apart, and one of identification."""
+    """Two verification reports, a week apart, one of identification, one of a spoof detector."""
     return Path(shutil.copytree(FIXTURES, tmp_path / "evaluations"))
 
 
@@ -75,8 +75,36 @@ def test_drift_is_absent_with_one_report(folder: Path) -> None:
         "eer": True,
         "far": True,
         "frr": True,
+        "apcer": True,
+        "bpcer": True,
         "drift": False,
     }
+
+
+def test_errors_of_the_spoof_detector_are_shown(folder: Path) -> None:
+    """Fakes called genuine, pooled and by family, and live speech called a fake; its EER is not that of strangers."""
+    found, report = shown(folder), json.loads((folder / "fakes.json").read_text())
+    model = f'model="{report["model"]}"'
+    for part in ("value", "low", "high"):
+        at = model, f'part="{part}"'
+        assert only(found, "voxid_evaluation_apcer", *at, 'family="all"') == report["apcer"][part]
+        assert only(found, "voxid_evaluation_bpcer", *at) == report["bpcer"][part]
+        for group in report["groups"]:
+            family = only(found, "voxid_evaluation_apcer", *at, f'family="{group["name"]}"')
+            assert family == group["apcer"][part]
+    assert not [sample for sample in found if "voxid_evaluation_eer" in sample and model in sample]
+    assert only(found, "voxid_evaluation_made_timestamp_seconds", 'task="spoof"') > 0
+
+
+def test_without_verdicts_errors_of_a_detector_are_absent(folder: Path) -> None:
+    """Scores alone call nothing genuine; genuine speech alone is no protocol, and no broken file."""
+    report = json.loads((folder / "fakes.json").read_text())
+    report.update(apcer=None, bpcer=None, groups=[{**one, "apcer": None} for one in report["groups"]])
+    (folder / "fakes.json").write_text(json.dumps(report))
+    (folder / "genuine.json").write_text(json.dumps({"task": "spoof", "genuine_sets": []}))
+    available = EvaluationCollector(folder).available()
+    assert (available["eer"], available["apcer"], available["bpcer"]) == (True, False, False)
+    assert shown(folder)["voxid_evaluation_reports_unreadable"] == 0.0
 
 
 def test_without_a_folder_everything_is_absent() -> None:
@@ -103,6 +131,7 @@ def test_a_new_report_is_seen_without_a_restart(folder: Path) -> None:
         "",
         "[1]",
         '{"task": "verification"}',
+        '{"task": "spoof", "model": "m"}',
         '{"task": "verification", "model": "m", "trial_list": 1, "profiles": {"p": 3}}',
     ],
 )

@@ -29,8 +29,10 @@ _MAX_BYTES: Final = 32 << 20
 _MAX_REPORTS: Final = 200
 _PARTS: Final = ("value", "low", "high")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]{0,79}")
-_TASKS: Final = ("verification", "identification")
-_INDICATORS: Final = ("identification_accuracy", "eer", "far", "frr", "drift")
+_TASKS: Final = ("verification", "identification", "spoof")
+_INDICATORS: Final = ("identification_accuracy", "eer", "far", "frr", "apcer", "bpcer", "drift")
+_LIST_OF: Final = {"verification": "trial_list", "identification": "trial_list", "spoof": "protocol"}
+_ALL: Final = "all"  # families of fakes pooled
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Evaluation:
     """One report, as far as it is shown.
 
     Args:
-        task: "verification" or "identification".
-        model: id of the bundle; "other" for an id that is none.
+        task: "verification", "identification" or "spoof".
+        model: id of the bundle or detector; "other" for an id that is none.
         list_id: eight hex digits that stand for the list.
         condition: what was done to the probes; "clean" is nothing.
         made_at: when.
@@ -120,6 +122,8 @@ def _families(evaluations: list[Evaluation]) -> Iterator[GaugeMetricFamily]:
     far = _family("far", "False-accept rate of a threshold profile.", "profile", "part")
     wanted = _family("far_wanted", "False-accept rate a profile was set for.", "profile")
     frr = _family("frr", "False-reject rate of a threshold profile.", "profile", "part")
+    apcer = _family("apcer", "Share of fakes called genuine, by their family; all: pooled.", "family", "part")
+    bpcer = _family("bpcer", "Share of live speech called a fake.", "part")
     accuracy = _family("identification_accuracy", "Share of probes whose speaker ranks first.", "part")
     made = _family("made_timestamp_seconds", "When the newest report was made.", "task")
     drift = _family("drift", "EER of the newest report less EER of the oldest one.")
@@ -128,6 +132,10 @@ def _families(evaluations: list[Evaluation]) -> Iterator[GaugeMetricFamily]:
     for key, one in newest.items():
         labels = list(key[1:])
         made.add_metric([*labels, one.task], one.made_at.timestamp())
+        if one.task == "spoof":  # its EER is of fakes, not of strangers, and no drift of voices
+            _add_families(apcer, labels, one.record)
+            _add(bpcer, labels, one.record.get("bpcer"))
+            continue
         _add(accuracy, labels, one.record.get("rank_1"))
         _add(eer, labels, one.record.get("eer"))
         for name, rates in dict(one.record.get("profiles") or {}).items():
@@ -137,7 +145,7 @@ def _families(evaluations: list[Evaluation]) -> Iterator[GaugeMetricFamily]:
         now, before = _eer_of(one), _eer_of(oldest[key])
         if oldest[key] is not one and now is not None and before is not None:
             drift.add_metric(labels, now - before)
-    yield from (eer, far, wanted, frr, accuracy, made, drift)
+    yield from (eer, far, wanted, frr, apcer, bpcer, accuracy, made, drift)
 
 
 def _family(name: str, help_: str, *labels: str) -> GaugeMetricFamily:
@@ -151,6 +159,14 @@ def _add(family: GaugeMetricFamily, labels: list[str], estimate: Any) -> None:
         value = estimate.get(part)
         if isinstance(value, int | float) and math.isfinite(value):
             family.add_metric([*labels, part], float(value))
+
+
+def _add_families(family: GaugeMetricFamily, labels: list[str], record: Mapping[str, Any]) -> None:
+    """Add the pooled APCER, and that of each family of fakes."""
+    _add(family, [*labels, _ALL], record.get("apcer"))
+    for group in record.get("groups") or ():
+        if group["kind"] == "family":
+            _add(family, [*labels, _word(group["name"])], group.get("apcer"))
 
 
 def _eer_of(one: Evaluation) -> float | None:
@@ -169,9 +185,16 @@ def _of_file(path: Path) -> list[Evaluation]:
         raise ValueError("larger than any report")
     content = json.loads(path.read_text(encoding="utf-8"))
     records = content if isinstance(content, list) else content.get("reports", [content])
-    found = [_evaluation(record, path) for record in records if record.get("task") in _TASKS]
+    found = [_evaluation(record, path) for record in records if _is_shown(record)]
     list(_families(found))  # what cannot be shown is no report
     return found
+
+
+def _is_shown(record: Mapping[str, Any]) -> bool:
+    """Return whether a record is of a task shown; a run of `evaluate spoof` on genuine speech alone has no protocol."""
+    return record.get("task") in _TASKS and (
+        record["task"] != "spoof" or "genuine_sets" not in record or "protocol" in record
+    )
 
 
 def _evaluation(record: Mapping[str, Any], path: Path) -> Evaluation:
@@ -180,7 +203,7 @@ def _evaluation(record: Mapping[str, Any], path: Path) -> Evaluation:
     made_at = datetime.fromisoformat(date) if date else datetime.fromtimestamp(path.stat().st_mtime, UTC)
     if made_at.utcoffset() is None:
         made_at = made_at.replace(tzinfo=UTC)
-    list_of = str(origin.get("trial_file_sha256") or record["trial_list"])
+    list_of = str(origin.get("trial_file_sha256") or record[_LIST_OF[record["task"]]])
     return Evaluation(
         task=record["task"],
         model=_word(record["model"]),

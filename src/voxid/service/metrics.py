@@ -39,6 +39,8 @@ INDICATORS: Final = (
     "eer",
     "far",
     "frr",
+    "apcer",
+    "bpcer",
     "latency_p95_by_stage",
     "availability",
     "drift",

@@ -8,7 +8,7 @@ import { fromNow, percent, seconds } from "./words.js";
 const EVERY_MS = 5000, KEPT = 120;
 const CHECKS = { models: "Models answer", store: "Galleries can be written", disk: "Room on the disk", audit: "Audit log is whole" };
 const INDICATORS = {
-  identification_accuracy: "Identification accuracy", eer: "Equal error rate", far: "False-accept rate", frr: "False-reject rate", latency_p95_by_stage: "p95 by stage",
+  identification_accuracy: "Identification accuracy", eer: "Equal error rate", far: "False-accept rate", frr: "False-reject rate", apcer: "Fakes taken for live (APCER)", bpcer: "Live voices called fake (BPCER)", latency_p95_by_stage: "p95 by stage",
   availability: "Availability", drift: "Drift", enrollment_success: "Enrollment success", spoof_pass_rate: "Spoof pass rate", audit_completeness: "Audit completeness",
 };
 const page = byId("operations"), history = [];
