@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +56,21 @@ def test_every_error_has_the_one_shape(document: dict[str, Any]) -> None:
 def test_the_table_of_statuses_holds_refusals_only() -> None:
     """A code stands for a status between 400 and 599."""
     assert all(400 <= status < 600 for status in STATUS_OF.values())
+
+
+def test_every_code_stands_in_the_page_of_errors() -> None:
+    """With its status; the table of statuses holds no code that nothing raises."""
+    path = Path(__file__).parents[1] / "scripts" / "list_errors.py"
+    spec = importlib.util.spec_from_file_location("list_errors", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = sys.modules["list_errors"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", script.PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    codes = {code.name: code.status for code in script.codes()}
+    assert {name: int(status) for name, status in rows} == codes, "run: python scripts/list_errors.py"
+    assert set(STATUS_OF) <= set(codes)
+    assert {"person_missing", "live_too_long", "path_missing", "poor_quality"} <= set(codes)
 
 
 def test_everything_sent_has_an_example(document: dict[str, Any]) -> None:

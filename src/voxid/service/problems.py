@@ -22,6 +22,7 @@ __all__ = ["STATUS_OF", "Problem", "TooOftenError", "install", "problem_response
 
 _log = logging.getLogger("voxid.service")
 
+# Codes whose status is not their branch's; docs/errors.md has all of them (scripts/list_errors.py).
 STATUS_OF: Final[dict[str, int]] = {
     # who asks
     "credentials_missing": 401,
@@ -60,6 +61,11 @@ STATUS_OF: Final[dict[str, int]] = {
     "enrollment_inconsistent": 409,
     "merge_same_person": 409,
     "merge_different_voices": 409,
+    "unknown_changed": 409,
+    "enrollment_full": 409,
+    "voiceprint_exists": 409,
+    "too_many_voiceprints": 409,
+    "too_many_keys": 409,
     "idempotency_conflict": 409,
     "idempotency_running": 409,
     "audio_replayed": 409,
@@ -72,8 +78,11 @@ STATUS_OF: Final[dict[str, int]] = {
     "passphrase_wrong": 403,
     "audio_unknown_format": 415,
     "media_extra_missing": 415,
-    "challenge_extra_missing": 503,
     "body_too_slow": 408,
+    # not here, or not now
+    "challenge_extra_missing": 503,
+    "spoof_detector_missing": 503,
+    "jobs_not_running": 503,
     # too often
     "rate_limited": 429,
     "jobs_waiting": 429,
@@ -84,6 +93,7 @@ STATUS_OF: Final[dict[str, int]] = {
     # the store
     "store_busy": 503,
     "store_readonly": 503,
+    "store_unreachable": 503,
     "store_full": 507,
     "spool_full": 507,
     "defect": 500,
@@ -214,14 +224,16 @@ def install(app: FastAPI) -> None:
 def _of_http(error: HTTPException, path: str) -> VoxidError:
     if isinstance(error.detail, VoxidError):
         return error.detail
-    sentences = {
-        404: ("path_missing", f"There is nothing at {path[:200]}; see /v1/openapi.json for what there is."),
-        405: ("method_not_allowed", f"{path[:200]} does not take this method; see the Allow header."),
-    }
-    code, sentence = sentences.get(
-        error.status_code, ("request_invalid", "The request cannot be read; check its body and its headers.")
-    )
-    return VoxidError(code, sentence)
+    if error.status_code == 404:
+        return VoxidError(
+            "path_missing",
+            f"There is nothing at {path[:200]}; see /v1/openapi.json for what there is.",
+        )
+    if error.status_code == 405:
+        return VoxidError(
+            "method_not_allowed", f"{path[:200]} does not take this method; see the Allow header."
+        )
+    return VoxidError("request_invalid", "The request cannot be read; check its body and its headers.")
 
 
 def _id_of(request: Request) -> str:

@@ -83,7 +83,7 @@ def list_keys(tenant: Keeping, limit: Limit = 200, after: After = None) -> Keys:
     return Keys(keys=[KeyOut.of(key) for key in page], next=following)
 
 
-@router.post("", status_code=201, summary="Make a key")
+@router.post("", status_code=201, summary="Make a key", responses=responses(409))
 def create_key(tenant: Keeping, asking: Asking, wanted: NewKey, request: Request) -> MadeKey:
     """Make a key with roles, single scopes, or both."""
     beyond = scopes_of(wanted.roles, wanted.scopes) - asking.scopes

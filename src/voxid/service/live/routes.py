@@ -211,13 +211,13 @@ class _Connection:
                 async with asyncio.timeout(limits.idle_s):
                     message = await self._socket.receive()
             except TimeoutError:
-                return self._end(
-                    connected, "idle", f"Nothing came for {limits.idle_s:g} s; the call was ended."
-                )
+                idle = InputError("live_idle", f"Nothing came for {limits.idle_s:g} s; the call was ended.")
+                return self._end(connected, "idle", idle)
             if message["type"] == "websocket.disconnect":
                 return "gone"
             if call.received_frames > limits.max_h * 3600 * call.start.sample_rate_hz:
-                return self._end(connected, "too_long", f"A call may last {limits.max_h:g} h; it was ended.")
+                too_long = InputError("live_too_long", f"A call may last {limits.max_h:g} h; it was ended.")
+                return self._end(connected, "too_long", too_long)
             if self._took(connected, message):
                 return "done"
             while call.behind_s > limits.behind_s:
@@ -246,9 +246,9 @@ class _Connection:
             connected.news.set()
         return False
 
-    def _end(self, connected: Connected, how: str, sentence: str) -> str:
-        connected.call.journal.add([problem(InputError(f"live_{how}", sentence))])
-        if connected.call.end(f"refused:live_{how}"):
+    def _end(self, connected: Connected, how: str, why: InputError) -> str:
+        connected.call.journal.add([problem(why)])
+        if connected.call.end(f"refused:{why.code}"):
             self._calls.hear(connected)
         connected.news.set()
         return how
