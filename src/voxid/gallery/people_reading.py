@@ -148,16 +148,17 @@ class PeopleReading(DocumentReading):
     def _rows(self, connection: sa.Connection, person_ids: Sequence[str]) -> list[PersonRows]:
         """Return the rows of people in the list, as the list has them."""
         ids = {"ids": person_ids}
-        found = {row[0]: PersonRows(*row) for row in connection.execute(_PEOPLE, ids)}
+        # Fetched whole: row by row, SQLAlchemy costs as much again as SQLite.
+        found = {row[0]: PersonRows(*row) for row in connection.execute(_PEOPLE, ids).all()}
         for person_id in person_ids:
             rows = found.get(person_id)
             if rows is None or rows.seal != self._roster.entries[person_id].seal:
                 raise damaged(
                     self.path, f"the row of the person with id {person_id} is missing or was replaced"
                 )
-        for id_, person_id, bundle_id, sealed in connection.execute(_VOICEPRINTS, ids):
+        for id_, person_id, bundle_id, sealed in connection.execute(_VOICEPRINTS, ids).all():
             self._of(found, person_id).voiceprints.append((id_, bundle_id, sealed))
-        for person_id, version, sealed in connection.execute(_CONSENTS, ids):
+        for person_id, version, sealed in connection.execute(_CONSENTS, ids).all():
             self._of(found, person_id).consents.append((version, sealed))
         return [found[person_id] for person_id in person_ids]
 

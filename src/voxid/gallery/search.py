@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
@@ -28,6 +28,11 @@ FEWEST_KEPT = 2_000
 """People from whom on a copy of the index is kept on disk; fewer are read from the store in under 0.2 s."""
 _KEPT_EVERY_S = 300.0  # it is written after a full reading, at the end, and in between no oftener than this
 _KEPT_AFTER_SHARE = 0.02  # of the people changed since it was written
+_MISSED_S = 30.0  # after an erasure took it, it is written again no sooner than this,
+_MISSED_SHARE = 0.02  # and no more of the time goes into it
+_LOADED_ROWS = 8_192  # widened to single precision at once
+_STEP_PEOPLE = 1_000  # read ahead between two turns of others, 0.1 s
+_YIELDED_S = 0.002
 
 
 def reference_vector(embeddings: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,6 +96,7 @@ class PeopleIndex:
         self._on_disk = False
         self._n_since = 0  # people changed since the file was written
         self._tried_s = -_FOREVER_S
+        self._took_s = 0.0
 
     def __len__(self) -> int:
         """Return how many people can be compared, as of the last `sync`."""
@@ -129,8 +135,45 @@ class PeopleIndex:
         if self._on_disk and n_changed and self._file is not None and not self._file.opens():
             self._file.delete()  # somebody was erased, here or by another process
             self._on_disk = False
-        if whole or time.monotonic() - self._tried_s > _KEPT_EVERY_S:
+        pause_s = _KEPT_EVERY_S if self._on_disk else max(_MISSED_S, self._took_s / _MISSED_SHARE)
+        if whole or time.monotonic() - self._tried_s > pause_s:
             self.keep()
+
+    def warm(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Be ready before anybody searches: from the copy on disk, else by reading everybody in steps.
+
+        Between two steps others have their turn at the store, which `sync` gives to nobody while it reads. Of few
+        people nothing is read. To be called outside of the store's lock.
+
+        Args:
+            stopped: whether to give up.
+
+        Raises:
+            StoreError, CompatibilityError: as `sync`.
+        """
+        with self._store.snapshot() as roster:
+            everybody = list(roster.entries)
+            if self._seals or len(everybody) < self._fewest_kept:
+                return
+            self._load()
+            if self._seals:
+                self.sync(roster)
+                return
+        ahead = PeopleIndex(self._store, self._bundle_id, self._mean, self._fewest_kept)
+        for at in range(0, len(everybody), _STEP_PEOPLE):
+            if stopped():
+                return
+            with self._store.snapshot() as roster:
+                here = (id_ for id_ in everybody[at : at + _STEP_PEOPLE] if id_ in roster.entries)
+                seals = {id_: roster.entries[id_].seal for id_ in here}
+                ahead._update(list(seals), [])
+                ahead._seals |= seals
+            time.sleep(_YIELDED_S)  # without it this thread would have the lock again before who waits for it
+        with self._store.snapshot() as roster:
+            if not self._seals:
+                self._index, self._listed, self._foreign = ahead._index, ahead._listed, ahead._foreign
+                self._seals = ahead._seals
+            self.sync(roster)
 
     def keep(self) -> None:
         """Write the copy on disk where it is missing, or many have changed since."""
@@ -151,6 +194,7 @@ class PeopleIndex:
             self._index.vectors(),
         )
         self._on_disk = self._file.write(kept, self._generation)
+        self._took_s = time.monotonic() - self._tried_s
         if self._on_disk:
             self._n_since = 0
 
@@ -185,7 +229,9 @@ class PeopleIndex:
         if kept is None:
             return
         n = len(kept.vectors)
-        self._index.rebuild(kept.ids[:n], kept.vectors.astype(np.float32))
+        for at in range(0, n, _LOADED_ROWS):
+            rows = slice(at, min(at + _LOADED_ROWS, n))
+            self._index.add(kept.ids[rows], kept.vectors[rows].astype(np.float32))
         facts = zip(kept.purposes.tolist(), kept.expires_s.tolist(), strict=True)
         listed = dict(zip(kept.ids, (_Listed(*fact) for fact in facts), strict=True))
         self._listed = {id_: listed[id_] for id_ in kept.ids[:n]}

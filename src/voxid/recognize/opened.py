@@ -118,6 +118,18 @@ class OpenGallery:
         """Return the time with time zone, by the gallery's clock."""
         return self._clock()
 
+    def warm(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Get ready to search many people before the first search; others may use the gallery meanwhile.
+
+        Args:
+            stopped: whether to give up.
+
+        Raises:
+            As `open`. CompatibilityError: model_mismatch.
+        """
+        if self.exists():
+            self.stored()[1].warm(stopped)
+
     def stored(self) -> tuple[Store, PeopleIndex]:
         """Return the store and its index; opened, or made, on first use."""
         with self._opening:

@@ -33,6 +33,7 @@ from voxid.service.retaining import RetentionTimer
 from voxid.service.running import JobRunner
 from voxid.service.settings import ServiceSettings
 from voxid.service.underway import UnderWay
+from voxid.service.warming import IndexWarming
 from voxid.spoof.detector import SpoofDetector, default_detector
 from voxid.spoof.fusion import SpoofPolicy
 from voxid.spoof.verdict import SpoofVerdict
@@ -229,6 +230,7 @@ class Service:
         self.under_way = UnderWay()
         self._quotas = Quotas()
         self.metrics = Metrics(self.tenants.bundle.id, settings.operations.evaluations)
+        self.warming = IndexWarming(self.tenants.ids, lambda id_: self.tenants.get(id_).gallery)
         self.retention = RetentionTimer(self.tenants.ids, lambda id_: self.tenants.get(id_).gallery, clock)
         self.jobs = JobRunner(_spool_of(settings), self.tenants, {DIARIZATION: diarization}, clock)
 
@@ -278,9 +280,11 @@ class Service:
         self.inference.start()
         self.jobs.start()
         self.retention.start()
+        self.warming.start()
 
     def close(self) -> None:
         """End everything, at the latest when the process ends."""
+        self.warming.close()
         self.retention.close()
         self.jobs.close()
         self.inference.close()
