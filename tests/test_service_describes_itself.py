@@ -58,6 +58,31 @@ def test_the_table_of_statuses_holds_refusals_only() -> None:
     assert all(400 <= status < 600 for status in STATUS_OF.values())
 
 
+def test_what_is_made_is_made_once(document: dict[str, Any]) -> None:
+    """Every POST takes an Idempotency-Key but those that only look, those a repetition of which finds it done, or
+    refuses it, and those that hand out a secret."""
+    without = {
+        name
+        for name, operation in operations(document)
+        if name.startswith("POST")
+        and "Idempotency-Key" not in [one["name"] for one in operation.get("parameters", ())]
+    }
+    looking = {"people/search", "people/{person_id}/merge/preview", "opt-outs/check", "audit/verify"}
+    again = {
+        *("people/{person_id}/merge", "people/{person_id}/consents", "people/{person_id}/consents/withdraw"),
+        *("people/{person_id}/receipts", "challenges", "diarizations/{job_id}/cancel", "imports"),
+        *(
+            f"diarizations/{{job_id}}/{one}"
+            for one in ("corrections", "split", "merge", "undo", "references")
+        ),
+        *("diarizations/{job_id}/corrections/file", "unknown/purge", "opt-outs", "opt-outs/lift"),
+        *(f"unknown/{{unknown_id}}/{one}" for one in ("name", "merge", "opt-out")),
+        *("reviews/{review_id}/decide", "disputes/{dispute_id}/resolve", "privacy/retention"),
+    }
+    secret = {"keys", "keys/{key_id}/rotate", "session", "exports/person", "exports/gallery"}
+    assert without == {f"POST /v1/{one}" for one in looking | again | secret}
+
+
 def test_every_code_stands_in_the_page_of_errors() -> None:
     """With its status; the table of statuses holds no code that nothing raises."""
     path = Path(__file__).parents[1] / "scripts" / "list_errors.py"

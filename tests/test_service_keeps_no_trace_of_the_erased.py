@@ -17,6 +17,7 @@ from voxid.service.underway import UnderWay
 BOTH_ENGINES = True
 NAME = "Wilhelmina Quast"
 KEYED = {"Idempotency-Key": "one-request-and-no-other"}
+KEYED_ERASURE = {"Idempotency-Key": "one-erasure-and-no-other"}
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def test_no_byte_and_no_answer_tells_of_the_erased(served: Served, tmp_path: Pat
     served.call("PUT", "/policies", json=purpose)
     assert identified(served, "ada") == [NAME]
     assert identified(served, "ada") == [NAME]
-    served.call("POST", "/erasures", 201, json={"person_id": id_})
+    receipt = served.call("POST", "/erasures", 201, json={"person_id": id_}, headers=KEYED_ERASURE)
+    assert served.call("POST", "/erasures", 201, json={"person_id": id_}, headers=KEYED_ERASURE) == receipt
     assert identified(served, "ada") == []
     (tmp_path / "log.jsonl").write_bytes(served.call("GET", "/audit/export").content)
     pieces = [NAME, NAME.lower(), id_, "order 12/26", *heard]

@@ -93,6 +93,20 @@ def test_who_does_not_consent_is_not_listed(served: Served) -> None:
     assert served.call("GET", path) == {"entries": [], "next": None}
 
 
+def test_a_list_is_made_and_gone_through_once_under_a_key(served: Served) -> None:
+    """Sent again, the same list and the same hit are answered; no second one is there."""
+    keyed = [{"Idempotency-Key": f"{what}-0198f0a2"} for what in ("list", "search")]
+    made = [served.call("POST", "/watchlists", 201, json=LIST, headers=keyed[0])["id"] for _ in range(2)]
+    path = f"/watchlists/{made[0]}"
+    served.call("PUT", f"{path}/entries/{person(served, 'Ada')}", json={"reason": "asked"})
+    content = clip("ada", 3).read_bytes()
+    found = [served.call("POST", f"{path}/searches", content=content, headers=keyed[1]) for _ in range(2)]
+    assert made[0] == made[1]
+    assert found[0] == found[1]
+    assert len(served.call("GET", "/watchlists")["watchlists"]) == 1
+    assert len(served.call("GET", "/reviews")["reviews"]) == 1
+
+
 def test_a_list_ends_by_itself(served: Served) -> None:
     """After its days nothing is found by it; deleted, its entries are gone."""
     watchlist = listed(served, "Ada")

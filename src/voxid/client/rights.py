@@ -87,10 +87,15 @@ class RightsCalls(Transport):
         report: dict[str, int] = self.send("/imports", export, headers=headers)
         return report
 
-    def erase(self, person_id: str, reason: str = "request") -> dict[str, Any]:
-        """Erase a person; return the signed receipt, as `voxid.audit.statements.SignedStatement` reads it."""
+    def erase(
+        self, person_id: str, reason: str = "request", *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Erase a person; return the signed receipt, as `voxid.audit.statements.SignedStatement` reads it.
+
+        Called again with the same `idempotency_key`, the receipt is given again, though the person is gone.
+        """
         body = {"person_id": person_id, "reason": reason}
-        receipt: dict[str, Any] = self.call("POST", "/erasures", json=body)
+        receipt: dict[str, Any] = self.call("POST", "/erasures", json=body, idempotency_key=idempotency_key)
         return receipt
 
     def audit_events(self, after: int = 0, **only: Any) -> Iterator[dict[str, Any]]:

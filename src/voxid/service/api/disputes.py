@@ -22,6 +22,7 @@ from voxid.service.disputing import (
     resolve,
     under_review,
 )
+from voxid.service.idempotency import Once
 from voxid.service.identity import principal_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.reviewing import REVIEW, decided, new_review
@@ -152,9 +153,28 @@ class DecisionPage(BaseModel):
     next: str | None = Field(description="`after` of the next page; null at the end")
 
 
-@router.post("", status_code=201, summary="Raise a dispute", responses=responses(404, 409))
-def raise_dispute(tenant: Disputing, wanted: NewDispute, by: Asking) -> DisputeOut:
+@router.post(
+    "",
+    status_code=201,
+    summary="Raise a dispute",
+    responses=responses(404, 409),
+    response_model=DisputeOut,
+)
+def raise_dispute(tenant: Disputing, once: Once, wanted: NewDispute, by: Asking) -> object:
     """Put a result under review, on the word of whoever it concerns."""
+
+    def raised() -> DisputeOut:
+        return DisputeOut.of(_raised(tenant, wanted, by))
+
+    return once.answer(
+        raised,
+        about=(wanted.model_dump_json(),),
+        people_of=lambda dispute: () if dispute.person_id is None else (dispute.person_id,),
+        status=201,
+    )
+
+
+def _raised(tenant: Tenant, wanted: NewDispute, by: Principal) -> Document:
     now = tenant.gallery.now()
     what = disputed(tenant.store, wanted.subject, wanted.subject_id, wanted.turns)
     dispute = new_dispute(what, wanted.statement, now, f"{by.kind}:{by.id}")
@@ -168,7 +188,7 @@ def raise_dispute(tenant: Disputing, wanted: NewDispute, by: Asking) -> DisputeO
         change.put_document(review)
         facts = {"dispute": dispute.id, "subject": what.subject, "subject_id": what.id}
         change.record(Event("dispute.raised", "done", what.person_id, facts, at=now))
-    return DisputeOut.of(dispute)
+    return dispute
 
 
 @router.get("", summary="List disputes")

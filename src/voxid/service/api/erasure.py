@@ -11,6 +11,7 @@ from voxid.audit.statements import SignedStatement
 from voxid.privacy.erasing import erase, erasure_receipt
 from voxid.service.api.people import person_by_id
 from voxid.service.api.shapes import In
+from voxid.service.idempotency import Once
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
@@ -67,14 +68,25 @@ class ReceiptOut(BaseModel):
         return cls.model_validate(statement.to_dict())
 
 
-@router.post("", status_code=201, summary="Erase a person, with a receipt")
-def erase_person(tenant: Erasing, wanted: Erasure) -> ReceiptOut:
+@router.post(
+    "",
+    status_code=201,
+    summary="Erase a person, with a receipt",
+    responses=responses(404, 409),
+    response_model=ReceiptOut,
+)
+def erase_person(tenant: Erasing, once: Once, wanted: Erasure) -> object:
     """Destroy a person's keys and rows, prove in the file that their bytes are gone, and return the signed receipt.
 
     On kept timelines the person is a stranger from then on. Refused while a legal hold is on the person.
     """
-    person = person_by_id(tenant, wanted.person_id)
-    return ReceiptOut.of(erase(tenant.gallery, person.name, reason=wanted.reason))
+
+    def erased() -> ReceiptOut:
+        person = person_by_id(tenant, wanted.person_id)
+        return ReceiptOut.of(erase(tenant.gallery, person.name, reason=wanted.reason))
+
+    # The receipt names nobody, so that the answer may stay; sent again after a broken line, it is given again.
+    return once.answer(erased, about=(wanted.model_dump_json(),), status=201)
 
 
 @router.get("/{receipt_id}", summary="Show a receipt")

@@ -16,6 +16,7 @@ from voxid.privacy.retention import run_retention
 from voxid.privacy.settings import PrivacySettings, read_settings, write_settings
 from voxid.service.api.people import person_by_id
 from voxid.service.api.shapes import After, In, Limit, PersonId, Purpose
+from voxid.service.idempotency import Once
 from voxid.service.identity import service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Service, Tenant
@@ -170,15 +171,22 @@ def show_disclosures(
     "/people/{person_id}/disclosures",
     status_code=201,
     summary="Write down what was given",
-    responses=responses(404),
+    responses=responses(404, 409),
+    response_model=DisclosureOut,
 )
 def add_disclosure(
-    tenant: Giving, service: Running, person_id: PersonId, wanted: DisclosureIn
-) -> DisclosureOut:
+    tenant: Giving, service: Running, once: Once, person_id: PersonId, wanted: DisclosureIn
+) -> object:
     """Write an entry into the ledger; it goes with the person."""
     person = person_by_id(tenant, person_id)
-    written = disclose(tenant.store, person.name, Disclosure(**wanted.model_dump()), service.clock())
-    return DisclosureOut.model_validate(written.to_dict())
+
+    def written() -> DisclosureOut:
+        entry = Disclosure(**wanted.model_dump())
+        return DisclosureOut.model_validate(
+            disclose(tenant.store, person.name, entry, service.clock()).to_dict()
+        )
+
+    return once.answer(written, about=(wanted.model_dump_json(),), person_id=person.id, status=201)
 
 
 @public_router.get(

@@ -18,11 +18,13 @@ from voxid.recognize.listening import embedding_of
 from voxid.service.api.people import NOBODY
 from voxid.service.api.shapes import After, In, Limit, PersonId, document_page
 from voxid.service.hearing import hearing_for
+from voxid.service.idempotency import Once
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.problems import responses
 from voxid.service.roles import Principal
+from voxid.service.settings import Limits
 from voxid.service.state import Tenant
-from voxid.service.uploads import AUDIO_BODY, Audio
+from voxid.service.uploads import AUDIO_BODY, Audio, Upload
 from voxid.service.watching import (
     ENTRY,
     WATCHLIST,
@@ -130,9 +132,19 @@ class SearchOut(BaseModel):
     audio_sha256: str
 
 
-@router.post("", status_code=201, summary="Make a watchlist")
-def add_watchlist(tenant: Watching, wanted: NewWatchlist, by: Asking) -> WatchlistOut:
+@router.post(
+    "", status_code=201, summary="Make a watchlist", responses=responses(409), response_model=WatchlistOut
+)
+def add_watchlist(tenant: Watching, once: Once, wanted: NewWatchlist, by: Asking) -> object:
     """Make a list for a stated purpose; it ends by itself."""
+
+    def made() -> WatchlistOut:
+        return WatchlistOut.of(_made(tenant, wanted, by))
+
+    return once.answer(made, about=(wanted.model_dump_json(),), status=201)
+
+
+def _made(tenant: Tenant, wanted: NewWatchlist, by: Principal) -> Document:
     now = tenant.gallery.now()
     body: dict[str, Any] = {
         "title": wanted.title,
@@ -145,7 +157,7 @@ def add_watchlist(tenant: Watching, wanted: NewWatchlist, by: Asking) -> Watchli
     with tenant.store.changing() as change:
         change.put_document(document)
         change.record(Event("watchlist.made", facts={"watchlist": document.id}, at=now))
-    return WatchlistOut.of(document)
+    return document
 
 
 @router.get("", summary="List watchlists")
@@ -228,23 +240,33 @@ def delete_entry(tenant: Watching, watchlist_id: WatchlistId, person_id: PersonI
 @router.post(
     "/{watchlist_id}/searches",
     summary="Go through a recording of one voice",
-    responses=responses(404, 408, 413, 415),
+    responses=responses(404, 408, 409, 413, 415),
     openapi_extra=AUDIO_BODY,
+    response_model=SearchOut,
 )
 def search(
     tenant: Watching,
     watchlist_id: WatchlistId,
     audio: Audio,
+    once: Once,
     request: Request,
     profile: Annotated[str, Query(max_length=60, description="Threshold profile")] = IDENTIFY_PROFILE,
-) -> SearchOut:
+) -> object:
     """Look for the people of a list in a recording of one voice; every hit becomes an item to review.
 
     For recordings of several people give a diarization the id of the list.
     """
+    limits = service_of(request).settings.limits
+
+    def searched() -> SearchOut:
+        return _searched(tenant, watchlist_id, audio, profile, limits)
+
+    return once.answer(searched, about=(profile, str(audio.channel), audio.sha256))
+
+
+def _searched(tenant: Tenant, watchlist_id: str, audio: Upload, profile: str, limits: Limits) -> SearchOut:
     gallery, now = tenant.gallery, tenant.gallery.now()
     find_watchlist(tenant.store, watchlist_id, now)
-    limits = service_of(request).settings.limits
     hear = hearing_for(gallery, limits.max_verify_s, limits.max_audio_bytes)
     heard = hear(audio.content, audio.channel)
     embedding = embedding_of(heard, gallery.policy)
