@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from voxid.service.app import create_app
 from voxid.service.problems import STATUS_OF
@@ -111,6 +112,47 @@ def test_everything_sent_has_an_example(document: dict[str, Any]) -> None:
                 f"{name}: {field}" for field, one in shape["properties"].items() if not shown(one, schemas)
             ]
     assert bare == []
+
+
+def test_everything_answered_has_an_example(document: dict[str, Any]) -> None:
+    """Each field of an answer in JSON, by itself or in an example of the whole."""
+    schemas = document["components"]["schemas"]
+    bare = []
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            body = answer.get("content", {}).get("application/json")
+            if body is None or int(status) >= 400:
+                continue
+            shape = schemas.get(body["schema"].get("$ref", "").rpartition("/")[2])
+            assert shape is not None or body["schema"].get("additionalProperties"), name
+            if shape is None or "example" in shape:
+                continue
+            bare += [
+                f"{name}: {field}" for field, one in shape["properties"].items() if not shown(one, schemas)
+            ]
+    assert bare == []
+
+
+def test_every_parameter_is_described(document: dict[str, Any]) -> None:
+    """In words, whether it stands in the address or in a header."""
+    parameters = [(name, one) for name, found in operations(document) for one in found.get("parameters", ())]
+    assert [(name, one["name"]) for name, one in parameters if not one.get("description")] == []
+
+
+def test_examples_are_true() -> None:
+    """What stands as an example of a shape has that shape."""
+    named = [shape for shape in shapes(BaseModel) if shape.__module__.startswith("voxid.service")]
+    told = {shape: shape.model_json_schema().get("example") for shape in named}
+    examples = {shape: example for shape, example in told.items() if example is not None}
+    assert len(examples) > 30
+    for shape, example in examples.items():
+        assert set(shape.model_validate(example).model_dump()) >= set(example), shape
+
+
+def shapes(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for one in shape.__subclasses__():
+        yield one
+        yield from shapes(one)
 
 
 def shown(field: dict[str, Any], schemas: dict[str, Any]) -> bool:

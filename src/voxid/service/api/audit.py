@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
@@ -23,6 +23,17 @@ __all__ = ["router"]
 router = APIRouter(prefix="/audit", tags=["audit"], responses=responses())
 
 Auditing = Annotated[Tenant, Depends(tenant_for("audit"))]
+
+
+_HEAD_EXAMPLE: Final[dict[str, Any]] = {
+    "at": "2026-11-21T09:00:00.000000Z",
+    "last": "0f" * 32,
+    "origin": "3b" * 32,
+    "public_key": "c4" * 32,
+    "root": "9f" * 32,
+    "size": 17,
+    "signature": "5e" * 64,
+}
 
 
 class ActorOut(BaseModel):
@@ -79,6 +90,8 @@ class EventPage(BaseModel):
 class HeadOut(BaseModel):
     """Where the log stands, signed (Ed25519): keep it where whoever runs the service cannot change it."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _HEAD_EXAMPLE})
+
     at: str
     last: str
     origin: str
@@ -91,6 +104,17 @@ class HeadOut(BaseModel):
 class ProofOut(BaseModel):
     """That one entry is in the log as the signed head states it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "sequence": 17,
+                "entry": '{"act":"verify.decided"}',
+                "path": ["0f" * 32, "3b" * 32],
+                "head": _HEAD_EXAMPLE,
+            }
+        }
+    )
+
     sequence: int
     entry: str = Field(description="The entry itself, canonical JSON")
     path: list[str] = Field(description="Hashes to the root, lowest first (RFC 6962)")
@@ -100,6 +124,10 @@ class ProofOut(BaseModel):
 class ConsistencyOut(BaseModel):
     """That the log of one size is the beginning of the log of another."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"size1": 10, "size2": 17, "path": ["0f" * 32, "3b" * 32]}}
+    )
+
     size1: int
     size2: int
     path: list[str]
@@ -107,6 +135,12 @@ class ConsistencyOut(BaseModel):
 
 class ReportOut(BaseModel):
     """What a check of the whole log found."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"whole": True, "entries": 17, "bad_entry": None, "problem": None, "root": "9f" * 32}
+        }
+    )
 
     whole: bool
     entries: int
@@ -119,7 +153,7 @@ class ReportOut(BaseModel):
 def list_events(
     tenant: Auditing,
     after: Annotated[int, Query(ge=0, description="`next` of the page before")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most entries on the page")] = 100,
     person_id: Annotated[
         str | None,
         Query(pattern=r"^[0-9a-z-]{8,36}$", description="Only about this person, who is still here"),
@@ -141,7 +175,9 @@ def show_head(tenant: Auditing) -> HeadOut:
 
 
 @router.get("/events/{sequence}/proof", summary="Prove an entry", responses=responses(404))
-def prove(tenant: Auditing, sequence: Annotated[int, Path(ge=1, le=1 << 60)]) -> ProofOut:
+def prove(
+    tenant: Auditing, sequence: Annotated[int, Path(ge=1, le=1 << 60, description="Number of the entry")]
+) -> ProofOut:
     """Return the proof that an entry is in the log; `scripts/verify_audit.py` checks it without the service."""
     return ProofOut.model_validate(_log(tenant).proof(sequence).to_dict())
 

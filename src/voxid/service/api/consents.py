@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.gallery.records import Person
 from voxid.service.api.people import person_by_id
-from voxid.service.api.shapes import ConsentIn, ConsentRecordOut, In, PersonId, Purpose
+from voxid.service.api.shapes import CONSENT_EXAMPLE, ConsentIn, ConsentRecordOut, In, PersonId, Purpose
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
@@ -24,6 +24,22 @@ Recording = Annotated[Tenant, Depends(tenant_for("consents"))]
 
 class Consents(BaseModel):
     """The history of a person's consent, oldest first; the last entry is in force."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "consents": [
+                    {
+                        "version": 1,
+                        "recorded_at": "2026-11-21T09:00:00+00:00",
+                        "act": "given",
+                        "consent": CONSENT_EXAMPLE,
+                    }
+                ],
+            }
+        }
+    )
 
     person_id: str
     consents: list[ConsentRecordOut]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
 from voxid.audio import load
@@ -96,6 +96,17 @@ class Joining(Change):
 
 class ReferenceOut(BaseModel):
     """What was added to a person's voiceprints."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "speech_s": 21.4,
+                "voiceprints": 3,
+                "warnings": [],
+            }
+        }
+    )
 
     person_id: str
     speech_s: float = Field(description="Length of what was taken from the turns")

@@ -15,7 +15,7 @@ from voxid.audit.events import Event
 from voxid.decision import DEFAULT_PROFILE
 from voxid.errors import CompatibilityError, PolicyError
 from voxid.gallery.documents import Document, new_document_id
-from voxid.service.api.shapes import After, Limit, document_page
+from voxid.service.api.shapes import After, Limit, Next, document_page
 from voxid.service.api.timeline_shapes import TimelineOut
 from voxid.service.diarizing import DIARIZATION, TIMELINE, Wanted, read_kept
 from voxid.service.disputing import under_review
@@ -56,8 +56,8 @@ class DiarizationQuery(BaseModel):
 
     channel: int | None = Field(None, ge=0, le=7, description="0-based channel; without it all are averaged")
     speakers: int | None = Field(None, ge=1, le=100, description="Exact number of voices")
-    min_speakers: int | None = Field(None, ge=1, le=100)
-    max_speakers: int | None = Field(None, ge=1, le=100)
+    min_speakers: int | None = Field(None, ge=1, le=100, description="Least number of voices")
+    max_speakers: int | None = Field(None, ge=1, le=100, description="Greatest number of voices")
     name_people: bool = Field(True, description="Name people who consent to it")
     profile: str = Field(DEFAULT_PROFILE, max_length=40, description="Threshold profile a name must pass")
     basis: str | None = Field(
@@ -153,7 +153,7 @@ class JobPage(BaseModel):
     """Some of the jobs, in the order they were made."""
 
     jobs: list[JobOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 @router.post(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.audit.events import Event
 from voxid.gallery.documents import Document
-from voxid.service.api.shapes import After, In, Limit, document_page
+from voxid.service.api.shapes import After, In, Limit, Next, document_page
 from voxid.service.api.spoof_shapes import SpoofVerdictOut
 from voxid.service.decisions import DECISION, find_decision
 from voxid.service.disputing import (
@@ -120,7 +120,7 @@ class DisputePage(BaseModel):
     """Some of the disputes, in the order they were raised."""
 
     disputes: list[DisputeOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 Standing = Literal["accept", "reject", "review", "spoof_suspected"]
@@ -128,6 +128,33 @@ Standing = Literal["accept", "reject", "review", "spoof_suspected"]
 
 class KeptDecisionOut(BaseModel):
     """A decision as it is kept, with what a person decided about it since."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10",
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "outcome": "reject",
+                "standing": "accept",
+                "under_review": False,
+                "llr": 1.42,
+                "profile": "far_1pct",
+                "far": 0.01,
+                "net_speech_s": 6.2,
+                "model_id": "voxid-base@0123456789ab",
+                "audio_sha256": "9f" * 32,
+                "spoof": None,
+                "decided_at": "2026-11-21T09:00:00+00:00",
+                "judged": {
+                    "outcome": "accept",
+                    "note": "The recording was noisy.",
+                    "by": "key:5f1c0a9be2d4",
+                    "at": "2026-11-22T09:00:00+00:00",
+                },
+                "due_at": "2027-02-19T09:00:00+00:00",
+            }
+        }
+    )
 
     id: str
     person_id: str
@@ -150,7 +177,7 @@ class DecisionPage(BaseModel):
     """Some of the decisions, in the order they were made."""
 
     decisions: list[KeptDecisionOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 @router.post(
@@ -194,7 +221,9 @@ def _raised(tenant: Tenant, wanted: NewDispute, by: Principal) -> Document:
 @router.get("", summary="List disputes")
 def list_disputes(
     tenant: Disputing,
-    state: Annotated[Literal["open", "upheld", "overturned"] | None, Query()] = None,
+    state: Annotated[
+        Literal["open", "upheld", "overturned"] | None, Query(description="Only such; without it all")
+    ] = None,
     limit: Limit = 50,
     after: After = None,
 ) -> DisputePage:

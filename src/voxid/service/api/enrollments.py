@@ -14,7 +14,7 @@ from voxid.gallery.documents import new_document_id
 from voxid.gallery.records import PersonRecord
 from voxid.recognize.listening import too_little_to_compare
 from voxid.service.api.people import person_by_id
-from voxid.service.api.shapes import After, EnrolledOut, In, Limit
+from voxid.service.api.shapes import After, EnrolledOut, In, Limit, Next
 from voxid.service.attempts import remember_played
 from voxid.service.enrolling import EnrollmentSession, Recording
 from voxid.service.hearing import hearing_for
@@ -135,7 +135,7 @@ class EnrollmentsPage(BaseModel):
     """Enrollments under way."""
 
     enrollments: list[EnrollmentOut]
-    next: str | None
+    next: Next
 
 
 @router.post("", status_code=201, summary="Begin an enrollment", response_model=EnrollmentOut)
@@ -210,7 +210,7 @@ def remove_recording(
     tenant: Enrolling,
     service: Running,
     enrollment_id: EnrollmentId,
-    recording_id: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")],
+    recording_id: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$", description="Id of the recording in it")],
 ) -> EnrollmentOut:
     """Leave a recording out, e.g. one in which somebody else is speaking."""
     session = EnrollmentSession.read(tenant.store, enrollment_id, service.clock())

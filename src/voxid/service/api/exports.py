@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
@@ -58,6 +58,12 @@ class GalleryExport(In):
 
 class ImportedOut(BaseModel):
     """What was taken over."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"people": 12, "voiceprints": 31, "opt_outs": 1, "skipped_opted_out": 0}
+        }
+    )
 
     people: int
     voiceprints: int

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from voxid.errors import PolicyError
-from voxid.service.api.shapes import After, In, Limit
+from voxid.service.api.shapes import After, In, Limit, Next
 from voxid.service.credentials import ApiKey
 from voxid.service.identity import principal_of, service_of, tenant_for
 from voxid.service.problems import responses
@@ -22,7 +22,21 @@ router = APIRouter(prefix="/keys", tags=["keys"], responses=responses())
 
 Keeping = Annotated[Tenant, Depends(tenant_for("keys"))]
 Asking = Annotated[Principal, Depends(principal_of)]
-KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", examples=["5f1c0a9be2d4"])]
+KeyId = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{12}$", description="Id of the key", examples=["5f1c0a9be2d4"])
+]
+
+
+_KEY_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "5f1c0a9be2d4",
+    "label": "call centre gateway",
+    "roles": ["operator"],
+    "scopes": [],
+    "created_at": "2026-11-21T09:00:00+00:00",
+    "expires_at": None,
+    "revoked_at": None,
+    "rotated_to": None,
+}
 
 
 class NewKey(In):
@@ -43,6 +57,8 @@ class Rotation(In):
 class KeyOut(BaseModel):
     """A key without its secret."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _KEY_EXAMPLE})
+
     id: str
     label: str
     roles: list[str]
@@ -61,7 +77,10 @@ class KeyOut(BaseModel):
 class MadeKey(KeyOut):
     """A new key; `key` is its text, and is not kept."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={"example": {**_KEY_EXAMPLE, "key": "vxk_default_5f1c0a9be2d4_…"}},
+    )
 
     key: str = Field(repr=False, examples=["vxk_default_5f1c0a9be2d4_…"])
 
@@ -70,7 +89,7 @@ class Keys(BaseModel):
     """Some of the keys, oldest first."""
 
     keys: list[KeyOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 @router.get("", summary="List keys", responses=responses(404))

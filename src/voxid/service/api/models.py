@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.bundle import Bundle
 from voxid.errors import InputError
@@ -13,15 +13,28 @@ from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
 
-__all__ = ["router"]
+__all__ = ["PROFILE_EXAMPLE", "ProfileOut", "router"]
 
 router = APIRouter(prefix="/models", tags=["models"], responses=responses())
 
 Looking = Annotated[Tenant, Depends(tenant_for("models"))]
 
 
+PROFILE_EXAMPLE: Final[dict[str, Any]] = {
+    "name": "far_1pct",
+    "far": 0.01,
+    "threshold_llr": 2.1,
+    "review_llr": 0.4,
+    "targets": 1200,
+    "nontargets": 36000,
+    "frr": 0.021,
+}
+
+
 class ProfileOut(BaseModel):
     """A threshold and the trials it was set on."""
+
+    model_config = ConfigDict(json_schema_extra={"example": PROFILE_EXAMPLE})
 
     name: str
     far: float
@@ -34,6 +47,19 @@ class ProfileOut(BaseModel):
 
 class ModelOut(BaseModel):
     """A model bundle."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "voxid-base@0123456789ab",
+                "name": "voxid-base",
+                "dim": 192,
+                "calibrated": True,
+                "licence": "CC-BY-4.0",
+                "profiles": [PROFILE_EXAMPLE],
+            }
+        }
+    )
 
     id: str = Field(examples=["voxid-base@0123456789ab"])
     name: str
@@ -70,7 +96,10 @@ def list_models(tenant: Looking) -> Models:
 
 
 @router.get("/{model_id}", summary="Show a model", responses=responses(404))
-def show_model(tenant: Looking, model_id: str) -> ModelOut:
+def show_model(
+    tenant: Looking,
+    model_id: Annotated[str, Path(description="Id of the model", examples=["voxid-base@0123456789ab"])],
+) -> ModelOut:
     """Return one bundle."""
     if model_id != tenant.gallery.bundle.id:
         raise InputError(

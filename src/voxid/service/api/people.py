@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.errors import InputError
 from voxid.gallery.records import Person
-from voxid.service.api.shapes import After, ConsentIn, In, Limit, Name, PersonId, PersonOut, page_of
+from voxid.service.api.shapes import (
+    PERSON_EXAMPLE,
+    After,
+    ConsentIn,
+    In,
+    Limit,
+    Name,
+    Next,
+    PersonId,
+    PersonOut,
+    page_of,
+)
 from voxid.service.diarizing import hand_on_timelines
 from voxid.service.idempotency import Once
 from voxid.service.identity import tenant_for
@@ -31,7 +42,7 @@ class PeoplePage(BaseModel):
     """Some of the people, in the order of their ids."""
 
     people: list[PersonOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 class NewPerson(In):
@@ -65,6 +76,12 @@ class Other(In):
 
 class MergePreviewOut(BaseModel):
     """What joining two records would leave."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"person": PERSON_EXAMPLE, "llr": 8.2, "alike": True, "lost_purposes": ["identify"]}
+        }
+    )
 
     person: PersonOut = Field(description="Who would be left: the voiceprints of both, what both agreed to")
     llr: float | None = Field(description="Of the two voices; null where one has no voiceprint")

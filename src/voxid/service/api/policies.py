@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.privacy.settings import read_settings, write_settings
 from voxid.service.api.shapes import In
@@ -48,6 +48,21 @@ class PolicyIn(In):
 
 class PolicyOut(BaseModel):
     """The policy in force."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "identify_purpose": "Greeting members who called before",
+                "verify_profile": "far_1pct",
+                "identify_profile": "far_0.1pct",
+                "verify_spoof": "check",
+                "identify_spoof": "off",
+                "live_spoof": "check",
+                "jurisdiction": "US-IL",
+                "version": 1,
+            }
+        }
+    )
 
     identify_purpose: str | None
     verify_profile: str

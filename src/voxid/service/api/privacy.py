@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import HTMLResponse
@@ -15,7 +15,7 @@ from voxid.privacy.processing import processing_record, shown
 from voxid.privacy.retention import run_retention
 from voxid.privacy.settings import PrivacySettings, read_settings, write_settings
 from voxid.service.api.people import person_by_id
-from voxid.service.api.shapes import After, In, Limit, PersonId, Purpose
+from voxid.service.api.shapes import After, In, Limit, Next, PersonId, Purpose
 from voxid.service.idempotency import Once
 from voxid.service.identity import service_of, tenant_for
 from voxid.service.problems import responses
@@ -35,6 +35,14 @@ Text = Annotated[str, Field(max_length=400)]
 _POLICY_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
+_GIVEN_EXAMPLE: Final[dict[str, Any]] = {
+    "recipient": "Police of Cork",
+    "what": "timeline of 3 May",
+    "basis": "warrant 4711",
+    "at": "2026-11-21T09:00:00+00:00",
+}
+
+
 class PrivacyIn(In):
     """Everything the operator states, made from the version it names."""
 
@@ -50,6 +58,21 @@ class PrivacyIn(In):
 
 class PrivacyOut(BaseModel):
     """What the operator states."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "controller": "Example Ltd, 1 Harbour Street, Cork",
+                "contact": "privacy@example.org",
+                "officer": "Dr. Jane Roe",
+                "location": "Dublin, Ireland",
+                "jurisdiction": "EU",
+                "keep_days": {"verify": 365},
+                "proof_days": 1826,
+                "version": 1,
+            }
+        }
+    )
 
     controller: str
     contact: str
@@ -91,6 +114,8 @@ class DisclosureIn(In):
 class DisclosureOut(BaseModel):
     """An entry of the ledger."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _GIVEN_EXAMPLE})
+
     recipient: str
     what: str
     basis: str
@@ -100,13 +125,33 @@ class DisclosureOut(BaseModel):
 class Disclosures(BaseModel):
     """Some of the ledger of one person, oldest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "disclosures": [_GIVEN_EXAMPLE],
+                "next": None,
+            }
+        }
+    )
+
     person_id: str
     disclosures: list[DisclosureOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 class LedgerEntry(DisclosureOut):
     """An entry of the ledger, with whom it is about."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **_GIVEN_EXAMPLE,
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "person": "Ada Lovelace",
+            }
+        }
+    )
 
     person_id: str
     person: str
@@ -116,7 +161,7 @@ class LedgerPage(BaseModel):
     """Some of the ledger, oldest first."""
 
     disclosures: list[LedgerEntry]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 @router.get("/privacy", summary="Show the privacy settings")

@@ -12,7 +12,7 @@ from voxid.audit.events import Event
 from voxid.errors import CompatibilityError, InputError
 from voxid.gallery.change import Change
 from voxid.gallery.documents import Document
-from voxid.service.api.shapes import After, In, Limit, document_page
+from voxid.service.api.shapes import After, In, Limit, Next, document_page
 from voxid.service.decisions import DECISION, judged
 from voxid.service.diarizing import TIMELINE, read_kept, rewritten
 from voxid.service.edits import rename, wanted_corrections
@@ -94,7 +94,7 @@ class ReviewPage(BaseModel):
     """Some of the items, oldest first."""
 
     reviews: list[ReviewOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 @router.get("", summary="List what is to be decided")

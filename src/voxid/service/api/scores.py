@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.recognize.spread import MOST_PEOPLE, spread_of
 from voxid.service.api.models import ProfileOut
@@ -23,6 +23,12 @@ Looking = Annotated[Tenant, Depends(tenant_for("models"))]
 class SpreadOut(BaseModel):
     """LLRs among the people enrolled, counted in bins; no pair can be told from it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"people": 12, "edges": [-10.0, 0.0, 10.0], "targets": [1, 30], "nontargets": [140, 2]}
+        }
+    )
+
     people: int
     edges: list[float] = Field(description="Of the bins, one more than there are counts")
     targets: list[int] = Field(description="Recordings against the other recordings of the same person")
@@ -32,7 +38,7 @@ class SpreadOut(BaseModel):
 class ScoresOut(BaseModel):
     """The scale that decides, with thresholds and with the voices of this gallery on it."""
 
-    model_id: str
+    model_id: str = Field(examples=["voxid-base@0123456789ab"])
     profiles: list[ProfileOut]
     spread: SpreadOut | None = Field(description="Null while fewer than five people can be compared")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.errors import PolicyError
 from voxid.service.credentials import SESSION_S, csrf_of, split_token
@@ -25,6 +25,19 @@ Asking = Annotated[Principal, Depends(principal_of)]
 
 class SessionOut(BaseModel):
     """Who is signed in, and what they may do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "tenant": "default",
+                "kind": "key",
+                "id": "5f1c0a9be2d4",
+                "roles": ["auditor"],
+                "scopes": ["audit", "metrics", "models"],
+                "csrf": "0f" * 32,
+            }
+        }
+    )
 
     tenant: str
     kind: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -17,11 +17,14 @@ from voxid.gallery.store import Store
 from voxid.recognize.enrollment import Enrollment
 
 __all__ = [
+    "CONSENT_EXAMPLE",
+    "PERSON_EXAMPLE",
     "After",
     "ConsentIn",
     "ConsentRecordOut",
     "EnrolledOut",
     "Limit",
+    "Next",
     "PersonId",
     "PersonOut",
     "Purpose",
@@ -47,7 +50,27 @@ After = Annotated[
         description="`next` of the page before; without it, the first page",
     ),
 ]
+Next = Annotated[str | None, Field(description="`after` of the next page; null at the end")]
 Name = Annotated[str, Field(min_length=1, max_length=4 * MAX_NAME_CHARS, examples=["Ada Lovelace"])]
+
+
+PERSON_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+    "name": "Ada Lovelace",
+    "created_at": "2026-11-21T09:00:00+00:00",
+    "net_speech_s": 12.4,
+    "voiceprints": [],
+    "consents": [],
+}
+CONSENT_EXAMPLE: Final[dict[str, Any]] = {
+    "purposes": ["verify", "identify"],
+    "evidence": "signed form 17",
+    "text_sha256": None,
+    "signer": None,
+    "jurisdiction": "US-IL",
+    "expires_at": "2028-01-01T00:00:00Z",
+    "method": "electronic signature",
+}
 
 
 class In(BaseModel):
@@ -79,6 +102,8 @@ class ConsentIn(In):
 class ConsentOut(BaseModel):
     """A consent as recorded."""
 
+    model_config = ConfigDict(json_schema_extra={"example": CONSENT_EXAMPLE})
+
     purposes: list[Purpose]
     evidence: str
     text_sha256: str | None
@@ -90,6 +115,17 @@ class ConsentOut(BaseModel):
 
 class ConsentRecordOut(BaseModel):
     """One entry of a person's consent history; the last one is in force."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "version": 1,
+                "recorded_at": "2026-11-21T09:00:00+00:00",
+                "act": "given",
+                "consent": CONSENT_EXAMPLE,
+            }
+        }
+    )
 
     version: int
     recorded_at: datetime
@@ -110,18 +146,7 @@ class VoiceprintOut(BaseModel):
 class PersonOut(BaseModel):
     """A person on record."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
-                "name": "Ada Lovelace",
-                "created_at": "2026-11-21T09:00:00+00:00",
-                "net_speech_s": 12.4,
-                "voiceprints": [],
-                "consents": [],
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": PERSON_EXAMPLE})
 
     id: str
     name: str
@@ -138,6 +163,19 @@ class PersonOut(BaseModel):
 
 class EnrolledOut(BaseModel):
     """What was added to a person's voiceprints."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "added": 2,
+                "total": 2,
+                "net_speech_s": 12.4,
+                "consistency_llr": 9.1,
+                "warnings": [],
+            }
+        }
+    )
 
     person_id: str
     added: int = Field(description="Voiceprints added")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxid.errors import InputError
 from voxid.gallery import UnknownPerson
-from voxid.service.api.shapes import After, ConsentIn, EnrolledOut, In, Limit, Name, page_of
+from voxid.service.api.shapes import After, ConsentIn, EnrolledOut, In, Limit, Name, Next, page_of
 from voxid.service.identity import tenant_for
 from voxid.service.problems import responses
 from voxid.service.state import Tenant
@@ -82,7 +82,7 @@ class UnknownPage(BaseModel):
     """Some of the voices, in the order of their ids."""
 
     unknown: list[UnknownOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 class Naming(In):
@@ -111,6 +111,10 @@ class Wish(In):
 
 class PurgedOut(BaseModel):
     """Of whom something was erased, or would be."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"purged": ["unknown-7k3f2m9x"], "dry_run": False}}
+    )
 
     purged: list[str]
     dry_run: bool

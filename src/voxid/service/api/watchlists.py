@@ -16,7 +16,7 @@ from voxid.errors import InputError
 from voxid.gallery.documents import Document, new_document_id
 from voxid.recognize.listening import embedding_of
 from voxid.service.api.people import NOBODY
-from voxid.service.api.shapes import After, In, Limit, PersonId, document_page
+from voxid.service.api.shapes import After, In, Limit, Next, PersonId, document_page
 from voxid.service.hearing import hearing_for
 from voxid.service.idempotency import Once
 from voxid.service.identity import principal_of, service_of, tenant_for
@@ -99,7 +99,7 @@ class WatchlistPage(BaseModel):
     """Some of the lists, in the order they were made."""
 
     watchlists: list[WatchlistOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 class NewEntry(In):
@@ -111,6 +111,16 @@ class NewEntry(In):
 class EntryOut(BaseModel):
     """Somebody on a list."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "person_id": "3f1b0e0a-5a3f-4c7e-9a5b-0d1c2b3a4f50",
+                "reason": "Court order 4711",
+                "added_at": "2026-11-21T09:00:00+00:00",
+            }
+        }
+    )
+
     person_id: str
     reason: str
     added_at: datetime
@@ -120,11 +130,22 @@ class EntryPage(BaseModel):
     """Some of those on a list, in the order of their ids."""
 
     entries: list[EntryOut]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 class SearchOut(BaseModel):
     """What came of going through a recording; who was found is told to reviewers alone."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "hits": 1,
+                "review_ids": ["0198f0a2-7d1e-7c55-9a0e-5f1f7a2f9b10"],
+                "compared": 12,
+                "audio_sha256": "9f" * 32,
+            }
+        }
+    )
 
     hits: int
     review_ids: list[str] = Field(description="Items to review, one for each hit")

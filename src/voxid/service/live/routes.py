@@ -25,7 +25,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from voxid.audit.actors import Actor, acting_as
 from voxid.errors import InputError, PolicyError, VoxidError
-from voxid.service.api.shapes import After, Limit, page_of
+from voxid.service.api.shapes import After, Limit, Next, page_of
 from voxid.service.identity import admitted, principal_of, service_of, tenant_for
 from voxid.service.live.call import LiveCall, problem
 from voxid.service.live.calls import Connected, LiveCalls
@@ -64,7 +64,7 @@ class LivePage(BaseModel):
     """Some of the live calls, in the order they began."""
 
     calls: list[CallGoingOn]
-    next: str | None = Field(description="`after` of the next page; null at the end")
+    next: Next
 
 
 def calls_of(connection: HTTPConnection) -> LiveCalls:
