@@ -107,3 +107,19 @@ def test_exports_are_checked_without_voxid(path: Path, capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert all(line.startswith("CEF:0|voxid|voxid|") for line in lines)
+
+
+def test_json_holds_what_else_is_written(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json one object on stdout, beside the file where one is named; errors too; nothing half-written."""
+    main(["audit", "start"])
+    write_events(path, 2)
+    code, head = answer(capsys, "head", "head.json")
+    assert (code, json.loads((path.parent / "head.json").read_text())) == (0, head)
+    code, proof = answer(capsys, "prove", "2", "proof.json")
+    assert (code, json.loads((path.parent / "proof.json").read_text())) == (0, proof)
+    exported = answer(capsys, "export", "--format", "cef")[1]
+    assert (exported["format"], len(exported["lines"])) == ("cef", 3)
+    code, refused = answer(capsys, "prove", "2", "proof.json")
+    assert (code, refused["error"]) == (2, "output_unwritable")
+    code, refused = answer(capsys, "prove", "99", "later.json")
+    assert (code, (path.parent / "later.json").exists()) == (2, False)

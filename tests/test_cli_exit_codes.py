@@ -7,17 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from typer.main import get_command
 
 from voxid.bundle import Bundle
 from voxid.cli import main
-from voxid.cli.app import EXIT_DEFECT
+from voxid.cli.app import EXIT_DEFECT, app
 from voxid.cli.demo import VOICES
 from voxid.cli.options import choose_bundle
 from voxid.cli.output import exit_code_of
@@ -27,6 +28,15 @@ from voxid.recognize import Gallery
 
 CONSENT = ["--consent", "signed form 17", "--purpose", "verify,identify,diarize-name"]
 Run = Callable[..., tuple[int, dict[str, Any]]]
+
+
+def commands(command: Any, name: str = "") -> Iterator[str]:
+    """Yield what stands after ``voxid`` for every command there is."""
+    if not hasattr(command, "commands"):
+        yield name
+        return
+    for word, below in sorted(command.commands.items()):
+        yield from commands(below, f"{name} {word}".strip())
 
 
 @pytest.fixture(autouse=True)
@@ -340,12 +350,7 @@ def test_the_module_runs_as_a_command() -> None:
     assert subprocess.run([*command, "people", "list"], check=False, **options).returncode == 2
 
 
-@pytest.mark.parametrize(
-    "command",
-    "demo,enroll,verify,identify,who,people list,people show,people rename,people merge,people delete,people export,"
-    "people import,people opt-out,people withdraw,people check,evaluate verification,evaluate identification,"
-    "evaluate diarization,train,calibrate,models list,models show,models verify,bench".split(","),
-)
+@pytest.mark.parametrize("command", list(commands(get_command(app))))
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help has an example, and --json is everywhere."""
     assert main([*command.split(), "--help"]) == 0

@@ -208,9 +208,14 @@ def test_the_commands_do_the_same(
     assert answer("hold", "Alice", "--release")[0] == 0
     assert answer("disclose", "Alice", "--to", "Court", "--what", "all", "--basis", "order 1")[0] == 0
     assert "Court: all (order 1)" in answer("disclosures")[1]
-    assert json.loads(answer("erase", "Alice", "--yes")[1])["body"]["recipients_to_tell"] == ["Court"]
+    code, refused = answer("erase", "Alice", "receipt.json", "--yes", "--json")
+    assert (code, json.loads(refused)["error"]) == (2, "output_unwritable")
+    code, erased = answer("erase", "Alice", "erased.json", "--yes", "--json")
+    assert (code, json.loads(erased)["body"]["recipients_to_tell"]) == (0, ["Court"])
+    assert json.loads((tmp_path / "erased.json").read_text()) == json.loads(erased)
     assert json.loads(answer("retention", "--dry-run", "--json")[1])["due"] == []
     assert json.loads(answer("configure", "--keep", "verify=30", "--json")[1])["keep_days"] == {"verify": 30}
     assert answer("configure", "--keep", "verify")[0] == 2
     assert answer("policy", "policy.html", "--html")[0] == 0
+    assert json.loads(answer("policy", "--json")[1])["policy"].startswith("#")
     assert "740 ILCS 14/15(a)" in answer("jurisdictions")[1]

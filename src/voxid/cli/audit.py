@@ -12,7 +12,8 @@ import typer
 
 from voxid import __version__
 from voxid.cli import options
-from voxid.cli.output import command, note, print_json, results, waiting
+from voxid.cli.newfile import NewFile, placed
+from voxid.cli.output import command, print_json, results, waiting
 from voxid.cli.people import done
 from voxid.errors import InputError
 
@@ -27,9 +28,6 @@ app = typer.Typer(
 _EXIT_DAMAGED = 4
 
 After = Annotated[int, typer.Option("--after", min=0, metavar="N", help="Only entries after number N.")]
-OutFile = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="A new file; without it the result goes to stdout.")
-]
 
 
 @app.command()
@@ -107,7 +105,11 @@ def verify(
 
 @app.command()
 @command
-def head(file: OutFile = None, gallery: options.GalleryPath = options.DEFAULT_GALLERY) -> None:
+def head(
+    file: NewFile = None,
+    gallery: options.GalleryPath = options.DEFAULT_GALLERY,
+    as_json: options.AsJson = False,
+) -> None:
     """Sign where the log stands. Keep it where whoever runs the gallery cannot change it.
 
     Example:
@@ -116,16 +118,18 @@ def head(file: OutFile = None, gallery: options.GalleryPath = options.DEFAULT_GA
     """
     from voxid.audit.exporting import head_line
 
-    with _opened(gallery) as store:
-        _write(file, [head_line(store.audit().sign_head())])
+    with placed(file, as_json) as place, _opened(gallery) as store:
+        line = head_line(store.audit().sign_head())
+        place.put(line + "\n", json.loads(line))
 
 
 @app.command()
 @command
 def prove(
     sequence: Annotated[int, typer.Argument(min=1, metavar="N", help="Number of the entry.")],
-    file: OutFile = None,
+    file: NewFile = None,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
+    as_json: options.AsJson = False,
 ) -> None:
     """Prove that an entry is in the log, for somebody who has neither the gallery nor voxid.
 
@@ -133,20 +137,21 @@ def prove(
 
         voxid audit prove 17 proof.json
     """
-    with _opened(gallery) as store:
-        proof = store.audit().proof(sequence)
-    _write(file, [json.dumps(proof.to_dict(), indent=1)])
+    with placed(file, as_json) as place, _opened(gallery) as store:
+        proof = store.audit().proof(sequence).to_dict()
+        place.put(json.dumps(proof, indent=1) + "\n", proof)
 
 
 @app.command()
 @command
 def export(
-    file: OutFile = None,
+    file: NewFile = None,
     form: Annotated[
         Literal["jsonl", "cef"], typer.Option("--format", help="JSON lines, to be checked; CEF, for a SIEM.")
     ] = "jsonl",
     after: After = 0,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
+    as_json: options.AsJson = False,
 ) -> None:
     """Write the log out. JSON lines end with a signed head; scripts/verify_audit.py checks them without voxid.
 
@@ -157,15 +162,15 @@ def export(
     from voxid.audit import Entry
     from voxid.audit.exporting import cef_line, head_line
 
-    with _opened(gallery) as store:
+    with placed(file, as_json) as place, _opened(gallery) as store:
         log = store.audit()
         signed = log.sign_head()
         lines = list(log.lines(after=after, until=signed.head.size))
-    if form == "cef":
-        shown = [cef_line(Entry.parse(line), __version__) for line in lines]
-    else:
-        shown = [*(line.decode() for line in lines), head_line(signed)]
-    _write(file, shown)
+        if form == "cef":
+            shown = [cef_line(Entry.parse(line), __version__) for line in lines]
+        else:
+            shown = [*(line.decode() for line in lines), head_line(signed)]
+        place.put("".join(line + "\n" for line in shown), {"format": form, "lines": shown})
 
 
 @contextmanager
@@ -189,22 +194,6 @@ def _read_head(path: Path) -> SignedHead:
             "audit_head_invalid", f"{path} cannot be read as JSON; give what `voxid audit head` wrote."
         ) from error
     return SignedHead.from_dict(fields["head"] if isinstance(fields, dict) and "head" in fields else {})
-
-
-def _write(file: Path | None, lines: list[str]) -> None:
-    text = "".join(line + "\n" for line in lines)
-    if file is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise InputError(
-            "audit_file_unwritable",
-            f"{file} cannot be written ({error.strerror}); give the path of a new file.",
-        ) from error
-    note(f"wrote {file}")
 
 
 def _sentence(recorded: Recorded, names: dict[str, str]) -> str:

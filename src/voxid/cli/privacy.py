@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxid.cli import options
+from voxid.cli.newfile import NewFile, placed
 from voxid.cli.output import command, note, print_json, results
 from voxid.cli.people import Name, PassphraseFile, Yes, confirm, done, read_passphrase
 from voxid.errors import InputError
@@ -21,9 +22,6 @@ app = typer.Typer(
     no_args_is_help=True, help="How long voiceprints are kept, on what consent, with what proof."
 )
 
-File = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="A new file; without it the result goes to stdout.")
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say who it would be; change nothing.")]
 
 
@@ -130,9 +128,10 @@ def retention(
 @command
 def erase(
     name: Name,
-    file: File = None,
+    file: NewFile = None,
     yes: Yes = False,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
+    as_json: options.AsJson = False,
 ) -> None:
     """Erase a person and write the signed receipt, which names recipients to be told.
 
@@ -143,15 +142,19 @@ def erase(
     from voxid.privacy.erasing import erase as erase_person
 
     confirm(f"Erase {name} for good?", yes)
-    _check_new(file)
-    with options.open_gallery(gallery) as opened:
-        statement = erase_person(opened, name)
-    _write(file, _json(statement.to_dict()))
+    with placed(file, as_json) as place, options.open_gallery(gallery) as opened:
+        statement = erase_person(opened, name).to_dict()
+        place.put(_json(statement), statement)
 
 
 @app.command()
 @command
-def receipt(name: Name, file: File = None, gallery: options.GalleryPath = options.DEFAULT_GALLERY) -> None:
+def receipt(
+    name: Name,
+    file: NewFile = None,
+    gallery: options.GalleryPath = options.DEFAULT_GALLERY,
+    as_json: options.AsJson = False,
+) -> None:
     """Write the signed receipt of a person's consent, to be handed to them.
 
     Example:
@@ -160,10 +163,9 @@ def receipt(name: Name, file: File = None, gallery: options.GalleryPath = option
     """
     from voxid.privacy.receipts import issue_receipt
 
-    _check_new(file)
-    with options.open_gallery(gallery) as opened:
-        statement = issue_receipt(opened, name)
-    _write(file, _json(statement.to_dict()))
+    with placed(file, as_json) as place, options.open_gallery(gallery) as opened:
+        statement = issue_receipt(opened, name).to_dict()
+        place.put(_json(statement), statement)
 
 
 @app.command()
@@ -309,7 +311,7 @@ def hold(
 @app.command()
 @command
 def record(
-    file: File = None,
+    file: NewFile = None,
     service: Annotated[
         Path | None,
         typer.Option("--service", metavar="FILE", help="voxid.toml of the service that serves the gallery."),
@@ -330,17 +332,18 @@ def record(
         from voxid.service.settings import load_settings
 
         configuration = shown(load_settings(file=service))
-    with options.open_gallery(gallery) as opened:
+    with placed(file, as_json) as place, options.open_gallery(gallery) as opened:
         written = processing_record(opened, configuration)
-    _write(file, _json(written) if as_json else processing_text(written))
+        place.put(_json(written) if as_json else processing_text(written), written)
 
 
 @app.command()
 @command
 def policy(
-    file: File = None,
+    file: NewFile = None,
     html: Annotated[bool, typer.Option("--html", help="As a page.")] = False,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
+    as_json: options.AsJson = False,
 ) -> None:
     """Write the public policy on voiceprints, from the settings in force.
 
@@ -350,9 +353,10 @@ def policy(
     """
     from voxid.privacy.policy import policy_page, policy_sections, policy_text
 
-    with options.open_gallery(gallery) as opened:
+    with placed(file, as_json) as place, options.open_gallery(gallery) as opened:
         sections = policy_sections(opened.stored()[0])
-    _write(file, policy_page(sections) if html else policy_text(sections))
+        written = policy_page(sections) if html else policy_text(sections)
+        place.put(written, {"policy": written})
 
 
 def _periods(keep: list[str]) -> dict[str, int]:
@@ -379,17 +383,3 @@ def _show_retention(report: RetentionReport) -> None:
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-
-
-def _check_new(file: Path | None) -> None:
-    if file is not None and (file.exists() or not file.absolute().parent.is_dir()):
-        raise InputError("file_unwritable", f"{file} cannot be written; give the path of a new file.")
-
-
-def _write(file: Path | None, text: str) -> None:
-    if file is None:
-        typer.echo(text, nl=False)
-        return
-    _check_new(file)
-    file.write_text(text, encoding="utf-8")
-    note(f"wrote {file}")
