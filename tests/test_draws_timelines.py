@@ -264,6 +264,13 @@ def test_png_is_written(talk: tuple[Timeline, Waveform], tmp_path: Path) -> None
     assert caught.value.code == "output_unwritable"
 
 
+def test_more_speakers_than_a_picture_has_lanes() -> None:
+    """The caption says how many are left out."""
+    turns = tuple(Turn(Segment(at, at + 1), f"p{at:02d}") for at in range(26))
+    assert "2 more speakers not drawn" in draw_svg(Timeline(turns, 26.0, "crowd"), None)
+    assert "not drawn" not in draw_svg(Timeline(turns[:24], 26.0, "crowd"), None)
+
+
 def test_png_without_matplotlib(
     talk: tuple[Timeline, Waveform], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

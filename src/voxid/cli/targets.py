@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from voxid.errors import InputError
 
 if TYPE_CHECKING:
     from voxid.audio import Waveform
@@ -54,6 +57,34 @@ class Targets:
     html: Path | None = None
     sound: bool = True
 
+    def check(self) -> None:
+        """Refuse what could not be written, before anything is listened to for it.
+
+        Raises:
+            InputError: output_unwritable. ConfigError: plot_extra_missing.
+        """
+        for path in self.paths:
+            if not path.parent.is_dir():
+                raise InputError(
+                    "output_unwritable",
+                    f"{path} cannot be written (there is no folder {path.parent}); choose another place.",
+                )
+            if not os.access(path if path.exists() else path.parent, os.W_OK):
+                raise InputError(
+                    "output_unwritable",
+                    f"{path} cannot be written (permission denied); choose another place.",
+                )
+        if self.png:
+            from voxid.picture.image import check_plot
+
+            check_plot()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files asked for, in the order of the fields."""
+        wanted = (getattr(self, field.name) for field in fields(self) if field.name != "sound")
+        return [path for path in wanted if path]
+
     def write(self, timeline: Timeline, waveform: Waveform, policy: ReviewPolicy | None = None) -> list[Path]:
         """Write what was asked for and return the files, in the order of the fields.
 
@@ -69,8 +100,7 @@ class Targets:
         if self.timeline:
             known.write_json(self.timeline, policy)
         self._draw(known, waveform, policy)
-        wanted = (getattr(self, field.name) for field in fields(self) if field.name != "sound")
-        return [path for path in wanted if path]
+        return self.paths
 
     def _draw(self, timeline: Timeline, waveform: Waveform, policy: ReviewPolicy | None) -> None:
         if self.svg:

@@ -13,6 +13,7 @@ from voxid.timeline import ReviewPolicy, Segment, Timeline, merge_segments
 from voxid.timeline.text import write_text
 
 __all__ = [
+    "MAX_LANES",
     "clock",
     "draw_caption",
     "draw_facts",
@@ -25,7 +26,8 @@ __all__ = [
 
 _WIDTH, _MARGIN, _NAMES, _SHARES = 1200, 24, 150, 96
 _WAVE_HEIGHT, _LANE_HEIGHT, _BAR_HEIGHT, _AXIS_HEIGHT, _TITLE_HEIGHT = 84, 32, 18, 34, 44
-_MAX_LANES = 24
+MAX_LANES = 24
+"""Speakers a still picture has room for; a caption says how many more there are."""
 _MAX_NAME_LETTERS = 18
 _TICK_STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
@@ -48,7 +50,7 @@ def draw_svg(timeline: Timeline, waveform: Waveform | None, *, policy: ReviewPol
         policy: what needs review.
     """
     policy = policy or ReviewPolicy()
-    lanes = timeline.speakers[:_MAX_LANES]
+    lanes = timeline.speakers[:MAX_LANES]
     overlaps = timeline.overlaps()
     left, right = _MARGIN + _NAMES, _WIDTH - _MARGIN - _SHARES
     wave_height = _WAVE_HEIGHT + 12 if waveform is not None else 0
@@ -211,11 +213,14 @@ def draw_facts(timeline: Timeline) -> str:
 
 
 def draw_caption(timeline: Timeline, policy: ReviewPolicy) -> str:
-    """Return the facts for a still picture, which has to say what its dashes mean."""
+    """Return the facts for a still picture, which has to say what its dashes mean, and whom it leaves out."""
     legend = " · dashed: needs review" if timeline.review(policy) else ""
+    missing = len(timeline.speakers) - MAX_LANES
+    if missing > 0:
+        legend += f" · {missing} more speaker{'s' if missing > 1 else ''} not drawn"
     return draw_facts(timeline) + legend
 
 
 def _summary(timeline: Timeline) -> str:
-    spoken = ", ".join(f"{name} {clock(timeline.speech_s(name))}" for name in timeline.speakers[:_MAX_LANES])
+    spoken = ", ".join(f"{name} {clock(timeline.speech_s(name))}" for name in timeline.speakers[:MAX_LANES])
     return f"Who spoke when in {timeline.uri}, {draw_facts(timeline)}: {spoken or 'nobody'}"

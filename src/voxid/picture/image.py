@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from voxid.audio import Waveform
-from voxid.errors import ConfigError, InputError
-from voxid.picture.drawing import clock, draw_caption, shares, split_regions, tick_step_s
+from voxid.errors import ConfigError
+from voxid.picture.drawing import MAX_LANES, clock, draw_caption, shares, split_regions, tick_step_s
 from voxid.picture.peaks import COLORS_LIGHT, color_of, read_extremes
 from voxid.timeline import ReviewPolicy, Segment, Timeline
+from voxid.timeline.text import write_bytes
 
 __all__ = ["write_png"]
 
 _WIDTH_IN, _LANE_IN, _WAVE_IN, _FRAME_IN, _DPI = 12.0, 0.32, 0.9, 1.0, 150
-_MAX_LANES = 24
 _MAX_NAME_LETTERS = 22
 _INK, _SOFT, _LINE, _BED, _BOTH = "#1b2026", "#5b6570", "#dfe4e9", "#eef1f4", "#3b424a"
 
@@ -37,7 +38,7 @@ def write_png(
         ConfigError: plot_extra_missing. InputError: output_unwritable.
     """
     policy = policy or ReviewPolicy()
-    lanes = timeline.speakers[:_MAX_LANES]
+    lanes = timeline.speakers[:MAX_LANES]
     overlaps = timeline.overlaps()
     n_rows = max(1, len(lanes)) + bool(overlaps)
     wave_in = _WAVE_IN if waveform is not None else 0.0
@@ -69,12 +70,9 @@ def write_png(
         color=_INK,
         parse_math=False,
     )
-    try:
-        figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": "voxid"})
-    except OSError as error:
-        raise InputError(
-            "output_unwritable", f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from None
+    image = BytesIO()
+    figure.savefig(image, format="png", dpi=_DPI, metadata={"Software": "voxid"})
+    write_bytes(path, image.getvalue())
 
 
 def _bars(axes: Any, row: int, regions: Sequence[Segment], height: float = 0.56, **look: Any) -> None:
@@ -112,12 +110,19 @@ def _dress(axes: Any, timeline: Timeline, labels: Sequence[str]) -> None:
 
 
 def _figure(height_in: float) -> Any:
+    check_plot()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH_IN, height_in), layout="constrained", facecolor="white")
+
+
+def check_plot() -> None:
+    """Refuse to draw where matplotlib is missing. Raises: ConfigError: plot_extra_missing."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401 - whether it is there
     except ImportError:
         raise ConfigError(
             "plot_extra_missing",
             "matplotlib is not installed; it is needed to write PNG: pip install 'voxid[plot]', or write SVG, which "
             "needs nothing.",
         ) from None
-    return Figure(figsize=(_WIDTH_IN, height_in), layout="constrained", facecolor="white")

@@ -24,6 +24,7 @@ from voxid.simulate.scenes import NoiseSource, draw_scene, render, resampled
 from voxid.simulate.timing import Timing, timing_named
 from voxid.simulate.turntaking import FRAMES_PER_S, tuned_to_overlap
 from voxid.timeline import Timeline, read_rttms, write_uem
+from voxid.timeline.text import write_text
 
 __all__ = ["Conversation", "Simulator", "write_conversation", "write_manifest"]
 
@@ -182,7 +183,10 @@ def timing_for(timing: Timing, recipe: SimulationRecipe, n_speakers: int) -> Tim
 
 
 def write_conversation(conversation: Conversation, folder: Path, ending: str = "flac") -> dict[str, Any]:
-    """Write NAME.flac (or .wav), NAME.rttm and NAME.uem; return the facts with the audio's file name and hash.
+    """Write NAME.flac (or .wav), NAME.rttm and NAME.uem, each whole or not at all.
+
+    Returns:
+        The facts, with the audio's file name and hash.
 
     Raises:
         InputError: ``output_unwritable``; ``format_unknown`` for another ending.
@@ -192,13 +196,18 @@ def write_conversation(conversation: Conversation, folder: Path, ending: str = "
             "format_unknown", f"Audio can be written as {' or '.join(FORMATS)}, not as {ending!r}."
         )
     path = folder / f"{conversation.name}.{ending}"
+    draft = path.with_suffix(".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, conversation.samples.T, conversation.rate_hz, subtype="PCM_16")
+        samples, rate_hz = conversation.samples.T, conversation.rate_hz
+        soundfile.write(draft, samples, rate_hz, subtype="PCM_16", format=ending.upper())
+        draft.replace(path)
     except (OSError, soundfile.SoundFileError) as error:
         raise InputError(
             "output_unwritable", f"{path} cannot be written ({error}); choose another place."
         ) from None
+    finally:
+        draft.unlink(missing_ok=True)
     conversation.truth.write_rttm(folder / f"{conversation.name}.rttm")
     whole = Segment(0.0, conversation.truth.duration_s)
     write_uem(folder / f"{conversation.name}.uem", {conversation.name: [whole]})
@@ -209,17 +218,16 @@ def write_conversation(conversation: Conversation, folder: Path, ending: str = "
 def write_manifest(
     folder: Path, recipe: SimulationRecipe, seed: int, facts: Sequence[dict[str, Any]]
 ) -> Path:
-    """Write and return ``simulation.json``: recipe, seed, and the facts of every conversation."""
+    """Write and return ``simulation.json``: recipe, seed, and the facts of every conversation.
+
+    Raises:
+        InputError: ``output_unwritable``.
+    """
     path = folder / "simulation.json"
     text = json.dumps(
         {"recipe": asdict(recipe), "seed": seed, "conversations": list(facts)},
         ensure_ascii=False,
         indent=1,
     )
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            "output_unwritable", f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from None
+    write_text(path, text + "\n")
     return path

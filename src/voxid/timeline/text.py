@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from pathlib import Path
 
 from voxid.errors import InputError
 
-__all__ = ["bad_line", "finite_number", "fit_word", "read_lines", "read_text", "write_text"]
+__all__ = ["bad_line", "finite_number", "fit_word", "read_lines", "read_text", "write_bytes", "write_text"]
 
 _MAX_TEXT_BYTES = 64 << 20  # an hour of busy talk is 100 kB of RTTM
 
@@ -56,13 +57,38 @@ def read_lines(path: str | Path, kind: str) -> list[tuple[int, list[str]]]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file. Raises: InputError: output_unwritable."""
+    """Write a text file, whole or not at all. Raises: InputError: output_unwritable."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file, whole or not at all; what is no ordinary file, such as a pipe, is written as it comes.
+
+    Raises:
+        InputError: output_unwritable.
+    """
+    target = Path(path)
     try:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+        else:
+            _write_whole(target.resolve(), content)  # a link goes on leading where it leads
     except OSError as error:
         raise InputError(
             "output_unwritable", f"{path} cannot be written ({error.strerror}); choose another place."
         ) from None
+
+
+def _write_whole(target: Path, content: bytes) -> None:
+    draft = target.with_name(f".voxid-{os.urandom(6).hex()}")
+    try:
+        with draft.open("xb") as file:
+            file.write(content)
+        if target.exists():
+            shutil.copymode(target, draft)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def bad_line(kind: str, path: str | Path, number: int, found: str) -> InputError:
