@@ -223,6 +223,23 @@ def test_a_gallery_of_another_bundle_is_refused_before_any_work(tmp_path: Path) 
     assert heard == []
 
 
+def test_a_gallery_opened_with_another_bundle_is_refused_before_any_work(tmp_path: Path) -> None:
+    """Its people cannot be compared, which is said before there is anything to listen to."""
+    small = load_bundle(Path(str(files("voxid") / "bundles" / "ecapa-small-int8")))
+    with Gallery.open(tmp_path / "people.voxid") as gallery:
+        gallery.enroll("Ada", [VOICES / "ada" / "01.opus"], Consent({"diarize-name"}, "synthetic voice"))
+    nobody = pytest.raises(CompatibilityError, match="Nobody in the gallery can be compared with")
+    with Gallery.open(tmp_path / "people.voxid", bundle=small) as gallery, nobody as caught:
+        diarize(tmp_path / "none.wav", gallery=gallery)
+    assert caught.value.code == "model_mismatch"
+
+
+def test_a_profile_that_is_none_is_refused_without_a_gallery_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no threshold profile 'far_2pct'; it has ") as caught:
+        diarize(tmp_path / "none.wav", options=DiarizeOptions(profile="far_2pct"))
+    assert caught.value.code == "profile_unknown"
+
+
 def test_an_activity_of_nobody_is_silence() -> None:
     waveform = Waveform(np.zeros(RATE_HZ, np.float32), "nobody", "", RATE_HZ)
     nobody = LocalActivity(np.zeros((1, 500, 4), np.float16), np.array([0]), 98)

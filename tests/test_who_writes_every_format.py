@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from voxid.cli.targets import Targets
 from voxid.errors import InputError
 from voxid.segments import Segment
 from voxid.timeline import ReviewPolicy, Timeline, Turn, read_corrections, read_uem
+from voxid.timeline.text import write_text
 
 FILES = ("rttm", "uem", "timeline", "csv", "textgrid", "srt", "vtt", "svg", "html")
 
@@ -88,6 +90,45 @@ def test_a_file_that_cannot_be_written(talk: Timeline, tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             Targets(**{name: tmp_path / "no" / "x"}).write(talk, waveform)
         assert caught.value.code == "output_unwritable"
+
+
+@pytest.mark.parametrize("words", [["who"], ["find", "ANN"], ["live"]], ids=lambda words: words[0])
+def test_a_place_that_is_none_is_said_before_anything_is_opened(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not after an hour of listening: the recording does not even exist."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "none.wav", "--svg", "no/x.svg", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == "output_unwritable"
+    assert told["message"] == "no/x.svg cannot be written (there is no folder no); choose another place."
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+    """Of a disk that is full in the middle nothing remains but what was there before."""
+    path = tmp_path / "talk.rttm"
+    write_text(path, "as it was\n")
+    was = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, was[1]))
+    try:
+        with pytest.raises(
+            InputError, match="talk.rttm cannot be written \\(File too large\\); choose another place"
+        ):
+            write_text(path, "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, was)
+    assert path.read_text(encoding="utf-8") == "as it was\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_and_a_pipe_stay_what_they_are(tmp_path: Path) -> None:
+    """Also as the target of a file: ``--rttm /dev/stdout`` writes there."""
+    (tmp_path / "link").symlink_to(tmp_path / "talk.rttm")
+    write_text(tmp_path / "link", "a\n")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "talk.rttm").read_text(encoding="utf-8") == "a\n"
+    write_text("/dev/null", "b\n")
+    assert not Path("/dev/null").is_file()
 
 
 ROOT = Path(__file__).parents[1]

@@ -28,7 +28,9 @@ _Reference = Annotated[
 _Method = Annotated[
     str | None,
     typer.Option(
-        "--method", metavar="NAME", help="How to find: diarization, or network (target-speech detection)."
+        "--method",
+        metavar="NAME",
+        help="How to find: diarization, or network (target-speech detection by the model of --detector).",
     ),
 ]
 _Detector = Annotated[
@@ -56,6 +58,7 @@ def find(
     vtt: targets.Vtt = None,
     svg: targets.Svg = None,
     png: targets.Png = None,
+    no_sound: targets.Silent = False,
     gallery: options.GalleryPath = options.DEFAULT_GALLERY,
     bundle: options.BundlePath = None,
     channel: options.Channel = None,
@@ -74,10 +77,12 @@ def find(
     from voxid.audio import load
     from voxid.diarize.find import FindOptions
     from voxid.diarize.find import find as find_voice
+    from voxid.diarize.pipeline import PACK_BEYOND_S
     from voxid.diarize.target_speech import TargetDetector
 
     name, audio = _asked(words, reference)
-    files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html)
+    files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html, sound=not no_sound)
+    files.check()
     people = None if reference else options.open_gallery(gallery, bundle)
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
@@ -94,12 +99,13 @@ def find(
     finally:
         if people:
             people.close()
-    written = files.write(found.timeline, load(audio, channel=channel)) if files != Targets() else []
+    if files.paths:
+        files.write(found.timeline, load(audio, channel=channel, pack_beyond_s=PACK_BEYOND_S))
     if as_json:
-        print_json(found.to_dict() | {"written": [str(path) for path in written]})
+        print_json(found.to_dict() | {"written": [str(path) for path in files.paths]})
     else:
         _show(found)
-        for path in written:
+        for path in files.paths:
             note(f"wrote {path}")
     return EXIT_DONE if found.present else EXIT_REJECTED
 
@@ -109,7 +115,8 @@ def _asked(words: list[str], reference: Path | None) -> tuple[str, Path]:
     if len(words) != (1 if reference else 2):
         raise InputError(
             "find_whom",
-            f"{len(words)} words were given; expected a NAME and a recording, or --reference FILE and a recording.",
+            f"Found {' '.join(words)!r} {'with' if reference else 'without'} --reference; expected a NAME and a "
+            "recording, or --reference FILE and a recording.",
         )
     return words[0], Path(words[-1])
 

@@ -105,6 +105,7 @@ def live(
 
     files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html, sound=not no_sound)
     try:
+        files.check()
         chosen = LiveOptions(latency_s=latency)
         count = SpeakerCount.checked(speakers, min_speakers, max_speakers)
         source = open_source(audio, rate, 0.0 if fast else speed, channel)

@@ -72,7 +72,6 @@ def keep_voices(
 
     kept, told = remember(timeline, waveform, people, grounds, profile=profile)
     for one in told:
-        note(
-            f"{one.label} is {one.id}: {one.reason}" if one.id else f"{one.label} was not kept: {one.reason}"
-        )
+        renamed = "" if one.id in (None, one.label) else f" is {one.id}"
+        note(f"{one.label}{renamed if one.id else ' was not kept'}: {one.reason}")
     return kept

@@ -116,12 +116,16 @@ def who(
     """
     from voxid.audio import load
     from voxid.diarize import DiarizeOptions, diarize
-    from voxid.diarize.pipeline import PACK_BEYOND_S
+    from voxid.diarize.options import SpeakerCount
+    from voxid.diarize.pipeline import PACK_BEYOND_S, check_served
     from voxid.diarize.telephone import diarize_call
     from voxid.timeline import ReviewPolicy
 
+    # Whatever was asked for wrongly is said before a recording is opened, which may take an hour to go through.
     policy = ReviewPolicy() if min_confidence is None else ReviewPolicy(min_confidence)
     files = Targets(rttm, uem, timeline_json, csv, textgrid, srt, vtt, svg, png, html, sound=not no_sound)
+    files.check()
+    SpeakerCount.checked(speakers, min_speakers, max_speakers)
     chosen = DiarizeOptions(
         clustering=clustering or DiarizeOptions.clustering,
         segmentation=segmentation or DiarizeOptions.segmentation,
@@ -137,6 +141,7 @@ def who(
     try:
         with progress(f"Listening to {audio.name}", quiet=as_json) as report:
             model = people.bundle if people else options.choose_bundle(bundle)
+            check_served(chosen, model, people)
             if plan is None:
                 waveform = load(audio, channel=channel, pack_beyond_s=PACK_BEYOND_S)
                 timeline = diarize(
@@ -196,6 +201,9 @@ def people_to_name(gallery: str, bundle: str | None, *, create: bool = False) ->
 
 def show_timeline(timeline: Timeline, console: Console, policy: ReviewPolicy | None = None) -> None:
     """Print the turns as a table, one lane per speaker, and what needs review."""
+    if not timeline.turns:
+        console.print("nobody speaks")
+        return
     console.print(_table(timeline))
     console.print()
     for line in draw_lanes(timeline, console.width):

@@ -19,9 +19,9 @@ from voxid.audio import AudioSource, Waveform, load
 from voxid.bundle import Bundle, default_bundle
 from voxid.diarize import combined, windowed
 from voxid.diarize.clustering import check_method
-from voxid.diarize.naming import check_same_bundle
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
-from voxid.diarize.pipeline import PACK_BEYOND_S, name_turns
+from voxid.diarize.pipeline import PACK_BEYOND_S, check_served, name_turns
+from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
@@ -89,7 +89,7 @@ def listen(
     bundle: Bundle | None = None,
     channel: int | None = None,
     options: DiarizeOptions | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> HeardRecording:
     """Return a recording that was heard, to be joined as often as one likes; arguments and errors as for ``diarize``.
 
@@ -105,14 +105,10 @@ def listen(
         )
     if bundle is None:
         bundle = gallery.bundle if gallery is not None else default_bundle()
-    if gallery is not None:
-        check_same_bundle(gallery, bundle)
-        bundle.profile(options.profile)
-    check_method(options, bundle)
+    check_served(options, bundle, gallery)
     waveform, embedder = load(source, channel=channel, pack_beyond_s=PACK_BEYOND_S), get_embedder(bundle)
     join = _HEARING[options.segmentation](waveform, embedder, options, progress)
-    if progress is not None:
-        progress(1.0)
+    part_of(progress, 0.0, 1.0)(1.0)
     return HeardRecording(waveform, embedder, options, gallery, join)
 
 
@@ -120,7 +116,7 @@ def _hear_by_network(
     waveform: Waveform,
     embedder: Embedder,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> Join:
     heard = combined.listen(waveform, embedder, options, progress)
     return lambda count, changed: combined.join(heard, embedder, count, changed).turns
@@ -130,7 +126,7 @@ def _hear_by_detection(
     waveform: Waveform,
     embedder: Embedder,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> Join:
     recording = windowed.find_speech(waveform, progress)
     embedded = windowed.embed_recording(recording, embedder, options, progress)

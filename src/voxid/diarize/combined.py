@@ -10,7 +10,6 @@ Shapes: K windows, C chunks, F steps of 20 ms of the recording, V local voices, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,20 +20,20 @@ from scipy.optimize import linear_sum_assignment
 from voxid.audio import Waveform
 from voxid.diarize.apart import keep_apart
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
-from voxid.diarize.gating import count_voices, find_speech
+from voxid.diarize.gating import count_voices, hear_chunks
 from voxid.diarize.local import STEP_S, LocalVoices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
-from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
+from voxid.diarize.progress import Progress, part_of
+from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.diarize.smoothing import CELL_S, decide_cells
 from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
-from voxid.diarize.windows import Windows, check_long_enough, embed_windows, plan_windows
+from voxid.diarize.windows import Windows, embed_windows, no_speech_in, plan_windows
 from voxid.embedding import Embedder, with_margin
-from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
 
-_STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
-"""Where each stage begins and ends in what progress tells: roughly its share of the time."""
+_HEARD: Final = 0.4  # share of the work that is done when the chunks are heard, by time
+_EMBEDDED: Final = 0.97  # and when the voices are embedded
 
 _CELL_STEPS: Final = round(CELL_S / STEP_S)
 _TALKED_OVER: Final = 0.3  # weight of a step in which others speak too, when a voice is given its speaker
@@ -83,7 +82,7 @@ def find_turns(
     embedder: Embedder,
     count: SpeakerCount,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[DrawnTurn]:
     """Return turns of numbered speakers, in order of time; they may overlap.
 
@@ -92,8 +91,7 @@ def find_turns(
     """
     heard = listen(waveform, embedder, options, progress)
     turns = join(heard, embedder, count, options).turns
-    if progress is not None:
-        progress(1.0)
+    part_of(progress, _EMBEDDED, 1.0)(1.0)
     return turns
 
 
@@ -101,22 +99,15 @@ def listen(
     waveform: Waveform,
     embedder: Embedder,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> HeardWindows:
     """Return what the costly part finds; progress ends where the joining begins.
 
     Raises:
         InputError: ``no_speech``, ``audio_too_short``.
     """
-
-    def within(stage: str) -> Callable[[float], None]:
-        begin, end = _STAGES[stage]
-        return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
-
-    check_long_enough(waveform)
-    activity = default_segmenter(options.threads).segment(waveform.samples, progress=within("hearing"))
-    speech = find_speech(waveform, activity, options, within("speech"))
-    return hear(waveform, activity, speech, embedder, options, within("voices"))
+    activity, speech = hear_chunks(waveform, options, part_of(progress, 0.0, _HEARD))
+    return hear(waveform, activity, speech, embedder, options, part_of(progress, _HEARD, _EMBEDDED))
 
 
 def hear(
@@ -125,7 +116,7 @@ def hear(
     speech: NDArray[np.bool_],
     embedder: Embedder,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> HeardWindows:
     """Return the windows of a recording with their embeddings.
 
@@ -137,11 +128,7 @@ def hear(
         InputError: ``no_speech``.
     """
     if not speech.any():
-        raise InputError(
-            "no_speech",
-            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
-            "one voice; check the channel and the level.",
-        )
+        raise no_speech_in(waveform)
     found, count = find_voices(activity), count_voices(activity)
     overlap = _frames(speech & (count >= options.overlap_count), activity.n_frames)
     alone = with_margin(_frames(speech, activity.n_frames)) * (1.0 - overlap)

@@ -9,7 +9,6 @@ Either way what lies below the threshold of the profile is thrown away.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +23,10 @@ from voxid.diarize.clustering import unit_rows
 from voxid.diarize.combined import find_turns
 from voxid.diarize.naming import PURPOSE, check_same_bundle, choose_voice_segments, embed_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.pipeline import PACK_BEYOND_S
+from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.stitching import SpeakerActivity, draw
-from voxid.diarize.target_speech import TargetDetector, default_detector
+from voxid.diarize.target_speech import TargetDetector
 from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
@@ -42,7 +43,7 @@ __all__ = ["FindOptions", "Findings", "find"]
 METHODS: Final = ("diarization", "network")
 """Ways to find a person."""
 
-_DETECTED_SHARE: Final = 0.97  # of the time that detection takes
+_DETECTED: Final = 0.97  # share of the work that is done when turns are found, before they are compared
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def find(
     channel: int | None = None,
     options: FindOptions | None = None,
     detector: TargetDetector | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Findings:
     """Return every moment one person speaks, also while others do. Nothing is stored.
 
@@ -137,13 +138,14 @@ def find(
         bundle: model bundle; None takes the gallery's, else the default one.
         channel: 0-based channel of ``source``; None averages all.
         options: thresholds; None takes the defaults.
-        detector: target-speech model of the method ``network``; None takes the one that comes with voxid.
+        detector: target-speech model, which the method ``network`` needs; none comes with voxid.
         progress: hears the share of the work done, 0 to 1; raise from it to cancel.
 
     Raises:
         PolicyError: ``consent_missing``, ``consent_expired``, ``opted_out``, all before a recording is opened.
-        InputError: ``person_missing``; ``not_enough_speech``, ``no_speech``, ``poor_quality`` of the reference;
-            ``audio_too_short``; ``name_expected`` when ``who`` is no name; those of ``voxid.load_audio``.
+        InputError: ``detector_missing``; ``person_missing``; ``not_enough_speech``, ``no_speech``, ``poor_quality`` of
+            the reference; ``audio_too_short``; ``name_expected`` when ``who`` is no name; those of
+            ``voxid.load_audio``.
         CompatibilityError: ``model_mismatch``, the model was trained with the embeddings of another bundle, or the
             gallery's voiceprints come from another one.
     """
@@ -151,20 +153,24 @@ def find(
     if bundle is None:
         bundle = gallery.bundle if gallery is not None else default_bundle()
     if options.method == "network":
-        detector = detector if detector is not None else default_detector()
+        if detector is None:
+            raise InputError(
+                "detector_missing",
+                "The method network was asked for without a model, and none comes with voxid; give the folder of one "
+                "that was trained by recipes/tsvad-small.yaml, or find by diarization.",
+            )
         detector.check_bundle(bundle)
     threshold_llr = bundle.profile(options.profile).threshold_llr
     references = _enrolled(gallery, who, bundle) if gallery is not None else _heard(who, bundle)
     embedder = get_embedder(bundle)
-    waveform = load(source, channel=channel)
+    waveform = load(source, channel=channel, pack_beyond_s=PACK_BEYOND_S)
     if detector is not None and options.method == "network":
         heard = occurrences(waveform, references, embedder, detector, options, progress)
         turns, llr = verified(waveform, heard, references, embedder, threshold_llr)
     else:
         heard = everybody(waveform, embedder, progress)
         turns, llr = turns_of_person(waveform, heard, references, embedder, threshold_llr)
-    if progress is not None:
-        progress(1.0)
+    part_of(progress, _DETECTED, 1.0)(1.0)
     named = gallery is not None
     timeline = Timeline(
         tuple(
@@ -184,7 +190,7 @@ def occurrences(
     embedder: Embedder,
     detector: TargetDetector,
     options: FindOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[DrawnTurn]:
     """Return when somebody speaks who sounds like the references; it need not be that person."""
     target = embedder.bundle.backend.side(references.embeddings, references.qualities).vectors
@@ -193,16 +199,14 @@ def occurrences(
         target,
         embedder,
         options.overlap,
-        None if progress is None else lambda share: progress(_DETECTED_SHARE * share),
+        part_of(progress, 0.0, _DETECTED),
     )[0]
     heard: NDArray[np.bool_] = (probability >= options.threshold)[:, None]
     activity = SpeakerActivity(probability[:, None], heard[:, 0].astype(np.float32))
     return draw(heard, activity, waveform.duration_s, options.max_gap_s, options.min_turn_s)
 
 
-def everybody(
-    waveform: Waveform, embedder: Embedder, progress: Callable[[float], None] | None = None
-) -> list[DrawnTurn]:
+def everybody(waveform: Waveform, embedder: Embedder, progress: Progress | None = None) -> list[DrawnTurn]:
     """Return everybody's turns, none where there is no speech."""
     try:
         return find_turns(
@@ -210,7 +214,7 @@ def everybody(
             embedder,
             SpeakerCount(),
             DiarizeOptions(),
-            lambda share: None if progress is None else progress(_DETECTED_SHARE * share),
+            part_of(progress, 0.0, _DETECTED),
         )
     except InputError as error:
         if error.code != "no_speech":

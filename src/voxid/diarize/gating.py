@@ -8,7 +8,8 @@ Shapes: C chunks, S steps of 20 ms in one, F steps of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,15 @@ from scipy.ndimage import binary_dilation
 
 from voxid.audio import Waveform
 from voxid.diarize.options import DiarizeOptions
-from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
+from voxid.diarize.progress import Progress, part_of
+from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
+from voxid.diarize.windows import check_long_enough
 from voxid.features import FRAME_HOP_S
 from voxid.segments import Segment
 from voxid.speech import detect_speech, speech_mask
 
 STEP_S = STEP_FRAMES * FRAME_HOP_S
+_NETWORK_SHARE: Final = 0.75  # of the time that hearing the chunks and finding speech takes
 
 
 def count_voices(activity: LocalActivity) -> NDArray[np.float32]:
@@ -38,11 +42,25 @@ def count_voices(activity: LocalActivity) -> NDArray[np.float32]:
     return np.asarray(total / np.maximum(cover, 1e-6), np.float32)
 
 
+def hear_chunks(
+    waveform: Waveform, options: DiarizeOptions, progress: Progress | None = None
+) -> tuple[LocalActivity, NDArray[np.bool_]]:
+    """Return who is heard in each chunk, and (F,) where somebody speaks.
+
+    Raises:
+        InputError: ``audio_too_short``.
+    """
+    check_long_enough(waveform)
+    segmenter = default_segmenter(options.threads)
+    activity = segmenter.segment(waveform.samples, progress=part_of(progress, 0.0, _NETWORK_SHARE))
+    return activity, find_speech(waveform, activity, options, part_of(progress, _NETWORK_SHARE, 1.0))
+
+
 def find_speech(
     waveform: Waveform,
     activity: LocalActivity,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.bool_]:
     """Return (F,) where somebody speaks: where detection says so, and beside that where the network is sure."""
     return near_speech(detect_speech(waveform, progress=progress), activity, options)

@@ -5,7 +5,6 @@ Shapes: C chunks, S steps of 20 ms in one, N voices at most in one, V voices fou
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.diarize.clustering import Voices
+from voxid.diarize.progress import Progress
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.embedding import Embedder
 from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S
@@ -81,7 +81,7 @@ def embed_voices(
     found: LocalVoices,
     embedder: Embedder,
     least_clean_s: float = 0.5,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Voices:
     """Return the voices with their embeddings, each pooled over what it says alone where that is enough.
 

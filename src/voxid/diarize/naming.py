@@ -96,6 +96,7 @@ def check_same_bundle(gallery: Gallery, bundle: Bundle) -> None:
             f"the gallery compares with model {gallery.bundle.id}, the recording would be embedded with "
             f"{bundle.id}; expected one model; leave bundle out or open a gallery of that model.",
         )
+    gallery.compared(PURPOSE)  # a gallery may be opened with a bundle that made none of its voiceprints
 
 
 def choose_voice_segments(

@@ -40,8 +40,8 @@ SEGMENTATIONS = ("network", "chunks", "vad")
 alone (:mod:`voxid.diarize.windowed`)."""
 
 AUTOMATIC = "auto"
-"""The method that suits: VBx for windows where the bundle has a PLDA and NME-SC where it has none, AHC for the voices
-of chunks."""
+"""The method that suits: AHC for little speech and for the voices of chunks, else VBx, or NME-SC where the bundle has
+no PLDA."""
 
 MAX_SPEAKERS = 100
 """More voices than this in one recording is taken for a slip of the keyboard."""

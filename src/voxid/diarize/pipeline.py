@@ -7,15 +7,16 @@ speakers. There are three: :mod:`voxid.diarize.combined`, on the segmentation ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from voxid.audio import AudioSource, Waveform, load
 from voxid.bundle import Bundle, default_bundle
+from voxid.decision import DEFAULT_PROFILE
 from voxid.diarize import combined, segmented, windowed
 from voxid.diarize.clustering import check_method
 from voxid.diarize.naming import Found, check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.turns import DrawnTurn
 from voxid.embedding import Embedder, get_embedder
 from voxid.timeline import Timeline
@@ -27,7 +28,7 @@ _MIDDLES = {"network": combined.find_turns, "chunks": segmented.find_turns, "vad
 PACK_BEYOND_S = 1800.0
 """Longer recordings are held packed: half an hour is 115 MB of samples."""
 
-_TURNS_SHARE = 0.98  # of the time that everything before the names takes
+_DRAWN: Final = 0.98  # share of the work that is done when there are turns, before they get names
 
 
 def diarize(
@@ -40,7 +41,7 @@ def diarize(
     bundle: Bundle | None = None,
     channel: int | None = None,
     options: DiarizeOptions | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Timeline:
     """Return who spoke when. Nothing is stored: no audio, no embedding, no name.
 
@@ -62,8 +63,8 @@ def diarize(
         are SPEAKER_00, .. by first appearance.
 
     Raises:
-        InputError: ``speaker_count_invalid``, ``no_speech``, ``audio_too_short`` (under 0.22 s), and those of
-            ``voxid.load_audio``.
+        InputError: ``speaker_count_invalid``, ``profile_unknown``, ``no_speech``, ``audio_too_short`` (under 0.22 s),
+            and those of ``voxid.load_audio``.
         CompatibilityError: ``model_mismatch``, the gallery's voiceprints come from another bundle;
             ``plda_missing``, the method of clustering needs a PLDA and the bundle has none.
     """
@@ -71,18 +72,28 @@ def diarize(
     options = options if options is not None else DiarizeOptions()
     if bundle is None:
         bundle = gallery.bundle if gallery is not None else default_bundle()
-    if gallery is not None:
-        check_same_bundle(gallery, bundle)
-        bundle.profile(options.profile)  # a misspelt profile is an error before an hour of work
-    check_method(options, bundle)
+    check_served(options, bundle, gallery)
     embedder = get_embedder(bundle)
     waveform = load(source, channel=channel, pack_beyond_s=PACK_BEYOND_S)
-    report = progress if progress is not None else _unheard
     find_turns = _MIDDLES[options.segmentation]
-    turns = find_turns(waveform, embedder, count, options, lambda share: report(_TURNS_SHARE * share))
+    turns = find_turns(waveform, embedder, count, options, part_of(progress, 0.0, _DRAWN))
     timeline = name_turns(waveform, turns, embedder, gallery, options)
-    report(1.0)
+    part_of(progress, _DRAWN, 1.0)(1.0)
     return timeline
+
+
+def check_served(options: DiarizeOptions, bundle: Bundle, gallery: Gallery | None = None) -> None:
+    """Refuse what the bundle cannot do for these options and this gallery, before a recording is gone through.
+
+    Raises:
+        InputError: ``profile_unknown``.
+        CompatibilityError: ``model_mismatch``, ``plda_missing``.
+    """
+    if gallery is not None:
+        check_same_bundle(gallery, bundle)
+    if gallery is not None or options.profile != DEFAULT_PROFILE:
+        bundle.profile(options.profile)
+    check_method(options, bundle)
 
 
 def name_turns(
@@ -103,7 +114,3 @@ def name_turns(
         audio_sha256=waveform.sha256,
         naming=found.naming,
     )
-
-
-def _unheard(share: float) -> None:
-    """Nobody follows the progress."""

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from voxid.diarize.progress import Progress
 from voxid.errors import InputError
 from voxid.features import FRAME_LENGTH_S, N_MELS, fbank, frame_count
 from voxid.graph import GraphRuns, open_model, release_memory
@@ -96,7 +97,7 @@ class Segmenter:
         self,
         samples: NDArray[np.float32],
         overlap: float = 0.5,
-        progress: Callable[[float], None] | None = None,
+        progress: Progress | None = None,
     ) -> LocalActivity:
         """Return the local voices of a recording.
 
@@ -154,16 +155,17 @@ def _batches(
             held = np.concatenate([held, block])
         yield (
             first,
-            np.stack([_filled(held[int(s) - held_from : int(s) - held_from + chunk], chunk) for s in batch]),
+            np.stack([quiet_to(held[int(s) - held_from : int(s) - held_from + chunk], chunk) for s in batch]),
         )
 
 
-def _filled(part: NDArray[np.float32], chunk: int) -> NDArray[np.float32]:
-    """Return (chunk, 80): what is missing at the end of the recording is as quiet as its quietest frame."""
-    if len(part) == chunk:
-        return part
-    quiet = part[part.mean(axis=1).argmin()]
-    return np.concatenate([part, np.broadcast_to(quiet, (chunk - len(part), part.shape[1]))])
+def quiet_to(features: NDArray[np.float32], chunk_frames: int) -> NDArray[np.float32]:
+    """Return (chunk_frames, 80): what is missing at the end is as quiet as the quietest frame (T, 80) there is."""
+    missing = chunk_frames - len(features)
+    if missing <= 0:
+        return features
+    quiet = features[features.mean(axis=1).argmin()]
+    return np.concatenate([features, np.broadcast_to(quiet, (missing, features.shape[1]))])
 
 
 def _silence_beyond(found: NDArray[np.float16], starts: NDArray[np.int64], n_frames: int) -> None:

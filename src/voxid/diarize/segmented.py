@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,18 +10,18 @@ from numpy.typing import NDArray
 
 from voxid.audio import Waveform
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
-from voxid.diarize.gating import find_speech, gate
+from voxid.diarize.gating import gate, hear_chunks
 from voxid.diarize.local import LocalVoices, embed_voices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
-from voxid.diarize.segmentation import LocalActivity, default_segmenter
+from voxid.diarize.progress import Progress, part_of
+from voxid.diarize.segmentation import LocalActivity
 from voxid.diarize.stitching import decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
-from voxid.diarize.windows import check_long_enough
+from voxid.diarize.windows import no_speech_in
 from voxid.embedding import Embedder
-from voxid.errors import InputError
 
-_STAGES: Final = {"hearing": (0.0, 0.3), "speech": (0.3, 0.4), "voices": (0.4, 0.97), "speakers": (0.97, 1.0)}
-"""Where each stage begins and ends in what progress tells: roughly its share of the time."""
+_HEARD: Final = 0.4  # share of the work that is done when the chunks are heard, by time
+_EMBEDDED: Final = 0.97  # and when the voices are embedded
 
 _CLEAR_S: Final = 1.0  # a voice of a chunk heard for less may be a mistake of the network
 
@@ -64,24 +63,17 @@ def find_turns(
     embedder: Embedder,
     count: SpeakerCount,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[DrawnTurn]:
     """Return turns of numbered speakers, in order of time; they may overlap.
 
     Raises:
         InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
     """
-
-    def within(stage: str) -> Callable[[float], None]:
-        begin, end = _STAGES[stage]
-        return lambda share: progress(begin + (end - begin) * share) if progress is not None else None
-
-    check_long_enough(waveform)
-    activity = default_segmenter(options.threads).segment(waveform.samples, progress=within("hearing"))
-    speech = find_speech(waveform, activity, options, within("speech"))
-    heard = hear(waveform, gate(activity, speech), embedder, within("voices"))
+    activity, speech = hear_chunks(waveform, options, part_of(progress, 0.0, _HEARD))
+    heard = hear(waveform, gate(activity, speech), embedder, part_of(progress, _HEARD, _EMBEDDED))
     turns = join(heard, embedder, count, options).turns
-    within("speakers")(1.0)
+    part_of(progress, _EMBEDDED, 1.0)(1.0)
     return turns
 
 
@@ -89,7 +81,7 @@ def hear(
     waveform: Waveform,
     activity: LocalActivity,
     embedder: Embedder,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> HeardVoices:
     """Return the local voices of a recording with their embeddings.
 
@@ -98,11 +90,7 @@ def hear(
     """
     found = find_voices(activity)
     if len(found) == 0:
-        raise InputError(
-            "no_speech",
-            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
-            "one voice; check the channel and the level.",
-        )
+        raise no_speech_in(waveform)
     voices = embed_voices(waveform.samples, activity, found, embedder, progress=progress)
     return HeardVoices(activity, found, voices, waveform.duration_s)
 

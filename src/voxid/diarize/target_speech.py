@@ -12,10 +12,7 @@ asked for, S steps of 20 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,14 +21,14 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from voxid.bundle import GRAPH_FILE, Bundle
+from voxid.diarize.progress import Progress
+from voxid.diarize.segmentation import STEP_FRAMES, quiet_to
 from voxid.embedding import Embedder
 from voxid.errors import CompatibilityError, InputError
 from voxid.features import FRAME_LENGTH_S, fbank, frame_count
 from voxid.graph import open_model
 from voxid.score import center
 
-DEFAULT_DETECTOR: Final = "tsvad-small"
-STEP_FRAMES: Final = 2
 WINDOW_HOP_FRAMES: Final = 20
 WINDOW_FRAMES: Final = (80, 160)
 LEAST_FRAMES: Final = 40
@@ -58,15 +55,6 @@ def window_masks(n_frames: int, chunk_frames: int) -> Floats:
     frame = np.arange(n_frames)
     inside = (frame >= centre - half) & (frame < centre + half)
     return np.asarray(inside.reshape(-1, n_frames), np.float32)
-
-
-def quiet_to(features: Floats, chunk_frames: int) -> Floats:
-    """Return (chunk_frames, 80): what is missing at the end is as quiet as the quietest frame (T, 80) there is."""
-    missing = chunk_frames - len(features)
-    if missing <= 0:
-        return features
-    quiet = features[features.mean(axis=1).argmin()]
-    return np.concatenate([features, np.broadcast_to(quiet, (missing, features.shape[1]))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +111,7 @@ class TargetDetector:
         targets: Floats,
         embedder: Embedder,
         overlap: float = 0.5,
-        progress: Callable[[float], None] | None = None,
+        progress: Progress | None = None,
     ) -> Floats:
         """Return (K, S) the probability that each person speaks in each 20 ms of a recording.
 
@@ -169,14 +157,3 @@ class TargetDetector:
         windows = center(vectors, embedder.bundle.mean).reshape(1, -1, len(WINDOW_FRAMES) * embedder.dim)
         features = quiet_to(fbank(heard), self.chunk_frames)
         return np.asarray(self.activity(features[None], windows, targets[None])[0], np.float32)
-
-
-@cache
-def default_detector() -> TargetDetector:
-    """Return the target-speech model that comes with voxid, loaded once.
-
-    Raises:
-        InputError: ``detector_missing`` when the installation lacks it.
-        CompatibilityError: ``detector_hash_mismatch``, ``detector_invalid``.
-    """
-    return TargetDetector.load(Path(str(resources.files("voxid"))) / "segmenters" / DEFAULT_DETECTOR)

@@ -8,7 +8,7 @@ Shapes: C channels, T frames of 10 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,13 +22,13 @@ from voxid.bundle import Bundle, default_bundle
 from voxid.diarize.naming import (
     ClusterVoices,
     Found,
-    check_same_bundle,
     embed_voices,
     label_turns,
     name_voices,
 )
 from voxid.diarize.options import DiarizeOptions
-from voxid.diarize.pipeline import diarize
+from voxid.diarize.pipeline import PACK_BEYOND_S, check_served, diarize
+from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.turns import DrawnTurn, alone
 from voxid.diarize.windows import find_runs
 from voxid.embedding import get_embedder
@@ -109,7 +109,7 @@ def diarize_call(
     gallery: Gallery | None = None,
     bundle: Bundle | None = None,
     options: DiarizeOptions | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Call:
     """Return who spoke when in a call. Nothing is stored.
 
@@ -133,9 +133,7 @@ def diarize_call(
             "agent_needs_gallery",
             f"{plan.agent} is to be verified and there is no gallery; give one in which {plan.agent} is enrolled.",
         )
-    if gallery is not None:
-        check_same_bundle(gallery, bundle)
-        bundle.profile(options.profile)
+    check_served(options, bundle, gallery)
     if plan.channels is None:
         return _two_voices(source, plan, gallery, bundle, options, progress)
     return _channels(source, plan, gallery, bundle, options, progress)
@@ -147,10 +145,10 @@ def _two_voices(
     gallery: Gallery | None,
     bundle: Bundle,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> Call:
     """Both sides on one channel: two voices, no more and no fewer."""
-    waveform = load(source)
+    waveform = load(source, pack_beyond_s=PACK_BEYOND_S)
     timeline = diarize(
         waveform, gallery=gallery, bundle=bundle, speakers=2, options=options, progress=progress
     )
@@ -171,14 +169,14 @@ def _channels(
     gallery: Gallery | None,
     bundle: Bundle,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> Call:
     """Every side on a channel of its own."""
-    report = progress or (lambda share: None)
+    report = part_of(progress, 0.0, 1.0)
     names = _names(source, plan)
     sides = [load(source, channel=number) for number in range(len(names))]
     report(0.1)
-    turns = find_channel_turns(sides, lambda share: report(0.1 + 0.6 * share))
+    turns = find_channel_turns(sides, part_of(progress, 0.1, 0.7))
     mixed = load(source)
     if not turns:
         raise InputError(
@@ -201,9 +199,7 @@ def _channels(
     return Call(timeline, mixed, decision)
 
 
-def find_channel_turns(
-    sides: Sequence[Waveform], progress: Callable[[float], None] | None = None
-) -> list[DrawnTurn]:
+def find_channel_turns(sides: Sequence[Waveform], progress: Progress | None = None) -> list[DrawnTurn]:
     """Return the turns of every channel, numbered by channel, in order of time.
 
     Args:

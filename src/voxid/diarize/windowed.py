@@ -1,13 +1,13 @@
 """The first middle of the pipeline: regions -> windows -> embeddings -> clusters -> cells -> turns.
 
-It hears one voice at a time and needs no segmentation model; :mod:`voxid.diarize.segmented` is what ``diarize`` uses
+It hears one voice at a time and needs no segmentation model; :mod:`voxid.diarize.combined` is what ``diarize`` uses
 unless told otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from voxid.audio import Waveform
 from voxid.diarize.clustering import ClusterOptions, Voices, cluster
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
+from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.smoothing import decide_cells, draw_turns
 from voxid.diarize.turns import DrawnTurn
 from voxid.diarize.vbx import resegment
-from voxid.diarize.windows import Windows, check_long_enough, embed_windows, plan_windows
+from voxid.diarize.windows import Windows, check_long_enough, embed_windows, no_speech_in, plan_windows
 from voxid.embedding import Embedder, with_margin
-from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S
 from voxid.plda import Plda
 from voxid.speech import detect_speech, speech_mask
 from voxid.timeline import Segment
 
-_STAGES = {"speech": (0.0, 0.16), "voices": (0.16, 0.97), "speakers": (0.97, 1.0)}
-"""Where each stage begins and ends, after its measured share of one hour of talk."""
+_DETECTED: Final = 0.16  # share of the work that is done when speech is found, measured on an hour of talk
+_EMBEDDED: Final = 0.97  # and when the windows are embedded
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,17 @@ class EmbeddedWindows:
     embeddings: NDArray[np.float32]
 
 
-def find_speech(waveform: Waveform, progress: Callable[[float], None] | None = None) -> Recording:
+def find_speech(waveform: Waveform, progress: Progress | None = None) -> Recording:
     """Return the recording with its speech regions.
 
     Raises:
         InputError: ``no_speech``; ``audio_too_short`` when it has fewer than 20 frames.
     """
     n_frames = check_long_enough(waveform)
-    regions = detect_speech(waveform, progress=lambda share: _report(progress, "speech", share))
+    regions = detect_speech(waveform, progress=part_of(progress, 0.0, _DETECTED))
     speech = speech_mask(regions, n_frames)
     if not regions or not (speech > 0).any():
-        raise InputError(
-            "no_speech",
-            f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least "
-            "one voice; check the channel and the level.",
-        )
+        raise no_speech_in(waveform)
     return Recording(waveform, regions, speech)
 
 
@@ -75,7 +71,7 @@ def find_turns(
     embedder: Embedder,
     count: SpeakerCount,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[DrawnTurn]:
     """Return turns of numbered speakers, in order of time; none overlap.
 
@@ -84,10 +80,9 @@ def find_turns(
     """
     recording = find_speech(waveform, progress)
     embedded = embed_recording(recording, embedder, options, progress)
-    _report(progress, "speakers", 0.0)
     threshold = options.threshold_for(embedder.bundle)
     turns = join_windows(recording, embedded, count, threshold, options, embedder.bundle.plda)
-    _report(progress, "speakers", 1.0)
+    part_of(progress, _EMBEDDED, 1.0)(1.0)
     return turns
 
 
@@ -95,7 +90,7 @@ def embed_recording(
     recording: Recording,
     embedder: Embedder,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> EmbeddedWindows:
     """Return the windows over the speech with their centred embeddings."""
     pooled = with_margin(recording.speech)
@@ -106,7 +101,7 @@ def embed_recording(
         windows,
         embedder,
         options,
-        lambda share: _report(progress, "voices", share),
+        part_of(progress, _DETECTED, _EMBEDDED),
     )
     return EmbeddedWindows(windows, embeddings)
 
@@ -141,9 +136,3 @@ def join_windows(
     active, path = decide_cells(windows, embeddings, labels, recording.speech, options, count.least)
     drawn = draw_turns(recording.regions, active, path, options.max_gap_s)
     return [DrawnTurn(segment, speaker) for segment, speaker in drawn]
-
-
-def _report(progress: Callable[[float], None] | None, stage: str, share: float) -> None:
-    if progress is not None:
-        begin, end = _STAGES[stage]
-        progress(begin + (end - begin) * min(max(share, 0.0), 1.0))

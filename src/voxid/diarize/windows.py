@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
 from voxid.diarize.options import DiarizeOptions
+from voxid.diarize.progress import Progress
 from voxid.embedding import Embedder
 from voxid.errors import InputError
 from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, frame_count
@@ -64,6 +65,15 @@ def check_long_enough(waveform: Waveform) -> int:
             f"{MIN_MASK_FRAMES * FRAME_HOP_S:.1f} s of audio; give a longer recording.",
         )
     return n_frames
+
+
+def no_speech_in(waveform: Waveform) -> InputError:
+    """Return the error ``no_speech`` about a recording."""
+    return InputError(
+        "no_speech",
+        f"{waveform.uri} has {waveform.duration_s:.1f} s of audio and no speech in it; expected at least one voice; "
+        "check the channel and the level.",
+    )
 
 
 def frames_of(seconds: float) -> int:
@@ -160,7 +170,7 @@ def embed_windows(
     windows: Windows,
     embedder: Embedder,
     options: DiarizeOptions,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return (K, D) unit embeddings of the windows, centred on the bundle's mean, one graph pass per chunk.
 

@@ -207,21 +207,29 @@ class PeopleIndex:
             purpose: only people whose consent in force at `now` allows it; None: everybody.
 
         Raises:
-            CompatibilityError: model_mismatch when people allow the purpose, but none has a voiceprint this
-                bundle made: that is not the same as unknown.
+            CompatibilityError: model_mismatch, see `check_comparable`.
         """
-        allowed, comparable = None, len(self._listed)
-        if purpose is not None:
-            allowed, comparable, _, _ = self._allowed(purpose, now)
+        self.check_comparable(purpose, now)
+        allowed = None if purpose is None else self._allowed(purpose, now).mask
+        scores, ids = self._index.search(vectors, k, allowed)
+        for line, at in zip(ids, scores, strict=True):
+            yield list(zip(line, at, strict=True))
+
+    def check_comparable(self, purpose: str | None, now: datetime) -> None:
+        """Refuse to look for people who allow the purpose when none of them has a voiceprint this bundle made.
+
+        That is not the same as unknown.
+
+        Raises:
+            CompatibilityError: model_mismatch.
+        """
+        comparable = len(self._listed) if purpose is None else self.count(purpose, now)
         if comparable == 0 and self._foreign_allowed(purpose, now):
             raise CompatibilityError(
                 "model_mismatch",
                 f"Nobody in the gallery can be compared with the bundle {self._bundle_id}: their voiceprints were "
                 "made by another bundle. Open the gallery with that bundle, or enroll people again.",
             )
-        scores, ids = self._index.search(vectors, k, allowed)
-        for line, at in zip(ids, scores, strict=True):
-            yield list(zip(line, at, strict=True))
 
     def _load(self) -> None:
         """Take over the copy on disk, as far as it is one: what has changed since is brought up like any change."""

@@ -255,10 +255,15 @@ class Gallery(GalleryOfPeople):
         return found
 
     def compared(self, purpose: str = "diarize-name") -> int:
-        """Return with how many people a voice is compared for a purpose: those whose consent in force covers it."""
+        """Return with how many people a voice is compared for a purpose: those whose consent in force covers it.
+
+        Raises:
+            CompatibilityError: model_mismatch when there are such people and another bundle made all their voiceprints.
+        """
         store, index = self.stored()
         with store.snapshot() as roster:
             index.sync(roster)
+            index.check_comparable(purpose, self.now())
             return index.count(purpose, self.now())
 
     @refusals_on_record("voiceprint.added")

@@ -4,7 +4,8 @@ One interface, :func:`cluster`, and these methods by name (``DiarizeOptions.clus
 ``voxid who --clustering NAME``):
 
     name                what it does                                                     source
-    ahc                 average linkage, cosine, down to a threshold; the default        Sell and Garcia-Romero 2014
+    auto                ahc for little speech, else vbx or nme-sc; the default
+    ahc                 average linkage, cosine, down to a threshold                     Sell and Garcia-Romero 2014
     ahc-complete        the same by the least alike pair: small, tight clusters          Defays 1977
     ahc-centroid        the same by the clusters' centroids                              Sokal and Michener 1958
     ahc-plda, ahc-complete-plda, ahc-centroid-plda

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import SAMPLE_RATE_HZ
+from voxid.diarize.segmentation import quiet_to
 from voxid.features import FRAME_HOP_S, FRAME_LENGTH_S, N_MELS, fbank, frame_count
 from voxid.segments import Segment
 from voxid.silero import CHUNK_SAMPLES, SpeechStream
@@ -107,7 +108,7 @@ class RollingWindow:
         return Window(
             start,
             n_frames,
-            _filled(self._features[first:], self.chunk_frames),
+            quiet_to(self._features[first:], self.chunk_frames),
             self._samples[begin:end],
             self._speech(start * FRAME_HOP_S, (end - begin) / SAMPLE_RATE_HZ),
             min(self.hop_frames, n_frames),
@@ -141,10 +142,3 @@ class RollingWindow:
         if surplus > 0:
             self._features = self._features[surplus:]
             self._samples = self._samples[surplus * _HOP_SAMPLES :]
-
-
-def _filled(part: NDArray[np.float32], chunk: int) -> NDArray[np.float32]:
-    if len(part) == chunk:
-        return part
-    quiet = part[part.mean(axis=1).argmin()]
-    return np.concatenate([part, np.broadcast_to(quiet, (chunk - len(part), part.shape[1]))])

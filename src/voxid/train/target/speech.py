@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.bundle import Bundle
-from voxid.diarize.target_speech import WINDOW_FRAMES, WINDOW_HOP_FRAMES, quiet_to, window_masks
+from voxid.diarize.segmentation import quiet_to
+from voxid.diarize.target_speech import WINDOW_FRAMES, WINDOW_HOP_FRAMES, window_masks
 from voxid.score import center
 from voxid.train.graph_embedder import GraphEmbedder
 from voxid.train.segmentation.speech import FeatureChunks, PackedVoices, Scene
