@@ -1,15 +1,24 @@
-"""What the C library keeps of freed memory in a process that serves."""
+"""Memory of a process that serves: what is freed goes back, and what is over is freed."""
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from voxid.service.allocation import keep_little_freed_memory
+from calls import make_call
+from live_service import running
+from voxid.audio import SAMPLE_RATE_HZ
+from voxid.client import CallFormat, Client
+from voxid.service.allocation import keep_little_freed_memory, set_aside_what_stays
 
 ALLOCATE_IN_THREADS = """
 import re
@@ -66,3 +75,36 @@ def test_an_operator_who_chose_otherwise_is_left_to_it() -> None:
 def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_little_freed_memory()
+
+
+def test_a_call_that_is_over_is_gone_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Nothing of a call refers to itself, so what it heard goes with it."""
+    samples = make_call(-20.0)[0][: 4 * SAMPLE_RATE_HZ]
+    with running(tmp_path) as service, Client(service.url, service.key) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            with client.live(CallFormat(SAMPLE_RATE_HZ, 2, "float32")) as call:
+                call.send(samples)
+                until(lambda: service.calls.of("default"))
+                there = weakref.ref(service.calls.of("default")[0])
+                call.end()
+            until(lambda: there() is None)
+        finally:
+            gc.enable()
+
+
+def test_what_stays_is_set_aside() -> None:
+    set_aside_what_stays()
+    try:
+        assert gc.get_freeze_count() > 10_000
+        assert len(gc.get_objects()) < gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+
+
+def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+    end_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)

@@ -51,7 +51,7 @@ def serve(
     read = settings_from(
         settings, {"data": data, "gallery": gallery, "host": host, "port": port, "bundle": bundle}
     )
-    from voxid.service.allocation import keep_little_freed_memory
+    from voxid.service.allocation import keep_little_freed_memory, set_aside_what_stays
     from voxid.service.app import create_app
     from voxid.service.serving import first_key, server_for
 
@@ -69,6 +69,7 @@ def serve(
             note("This key may do everything. It is shown this once; keep it safe:")
             sys.stdout.write(f"{key}\n")
             sys.stdout.flush()
+    set_aside_what_stays()
     server_for(app, read).run()
 
 

@@ -8,11 +8,12 @@ threads, and large blocks taken from the system and given back one by one, keep 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 from typing import Final
 
-__all__ = ["keep_little_freed_memory"]
+__all__ = ["keep_little_freed_memory", "set_aside_what_stays"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _REGIONS: Final = 2
@@ -35,3 +36,13 @@ def keep_little_freed_memory() -> bool:
     settings = ((_ARENA_MAX, _REGIONS), (_MMAP_THRESHOLD, _LARGE_BYTES), (_TRIM_THRESHOLD, _LARGE_BYTES))
     taken = [mallopt(name, value) for name, value in settings]
     return 0 not in taken
+
+
+def set_aside_what_stays() -> None:
+    """Let the garbage collector pass over everything there is now, which will be there until the process ends.
+
+    A full collection comes when what is new has grown to a quarter of what is old. Beside modules, routes and networks
+    that is hundreds of thousands of objects, and whatever refers to itself, with the audio it holds, would wait for it.
+    """
+    gc.collect()
+    gc.freeze()

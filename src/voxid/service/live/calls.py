@@ -122,20 +122,9 @@ class LiveCalls:
 
     def hear(self, connected: Connected) -> None:
         """Let the pool hear what waits of a call, one piece after another, calls in turn."""
-        pool = self._pool
-        if pool is None:
-            return
-
-        def work() -> None:
-            try:
-                again = connected.call.hear()
-            except Exception:
-                _log.exception("a live call was given up because of a defect")
-                return
-            if again:
-                self._submit(pool, work)
-
-        self._submit(pool, work)
+        if self._pool is not None:
+            with contextlib.suppress(RuntimeError):  # the service ends
+                self._pool.submit(self._hear_piece, connected)
 
     def park(self, connected: Connected) -> None:
         """Wait for the client to come back; then end the call, or forget it. Called from the event loop."""
@@ -156,9 +145,14 @@ class LiveCalls:
             pool.shutdown(wait=True)
         self._calls.clear()
 
-    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the service ends
-            pool.submit(work)
+    def _hear_piece(self, connected: Connected) -> None:
+        try:
+            again = connected.call.hear()
+        except Exception:
+            _log.exception("a live call was given up because of a defect")
+            return
+        if again:
+            self.hear(connected)
 
     def _abandon(self, connected: Connected) -> None:
         if connected.call.end("refused:connection_lost"):
