@@ -4,16 +4,19 @@
     backend.npz      mean (D,) of the training speakers' unit embeddings; where the scoring needs them also
                      cohort (N, D) float16, one raw unit embedding per training speaker, and the PLDA's
                      plda_mean (D,), plda_transform (D', D), plda_between (D',)
+    narrow.npz       may be missing: matrix (D, D) and shift (D,), where embeddings of telephone speech belong
     card.json        name, licence, training speech, results, scoring, calibration, thresholds, SHA-256 of the
                      other files
 
 A bundle's id is its name and the beginning of a hash over card and files: whatever changes a score changes the id,
-and templates of different ids are never compared.
+and templates of different ids are never compared. Only ``narrow.npz`` stays out of it: wide-band speech, which nearly
+all templates are of, is embedded and compared with it as without it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,12 +32,14 @@ from voxid.backend import COSINE, Backend, Scoring
 from voxid.calibration import Calibration, Uncalibrated
 from voxid.decision import ThresholdProfile
 from voxid.errors import CompatibilityError, InputError
+from voxid.narrowband import NarrowBand
 from voxid.plda import Plda
 from voxid.score import center
 
 FORMAT_VERSION = 1
 GRAPH_FILE = "model.onnx"
 BACKEND_FILE = "backend.npz"
+NARROW_FILE = "narrow.npz"
 CARD_FILE = "card.json"
 DEFAULT_BUNDLE = "ecapa-base"
 _MAX_CARD_BYTES = 4_000_000
@@ -56,11 +61,18 @@ class Bundle:
     scoring: Scoring = COSINE
     cohort: NDArray[np.float32] | None = field(default=None, repr=False)
     plda: Plda | None = field(default=None, repr=False)
+    narrow_band: NarrowBand | None = field(default=None, repr=False)
 
     @cached_property
     def backend(self) -> Backend:
         """What turns embeddings into scores and LLRs."""
         return Backend(self.mean, self.calibration, self.scoring, self.cohort, self.plda)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Names of the files in its folder that its card vouches for, with their SHA-256."""
+        narrow = self.narrow_band
+        return {**self.card["sha256"], **({NARROW_FILE: narrow.sha256} if narrow is not None else {})}
 
     @property
     def is_calibrated(self) -> bool:
@@ -119,8 +131,21 @@ def load_bundle(path: str | Path) -> Bundle:
             "bundle_invalid", f"{path / BACKEND_FILE} holds a mean of shape {mean.shape}, expected ({dim},)."
         )
     cohort, plda = _cohort(arrays, mean, path), _plda(arrays, dim, path)
+    narrow = _narrow_band(card, dim, path)
     bundle = Bundle(
-        name, bundle_id(card), path, dim, mean, calibration, profiles, card, graph, scoring, cohort, plda
+        name,
+        bundle_id(card),
+        path,
+        dim,
+        mean,
+        calibration,
+        profiles,
+        card,
+        graph,
+        scoring,
+        cohort,
+        plda,
+        narrow,
     )
     try:
         bundle.backend  # noqa: B018  # checks that all its parts are there, now rather than at the first score
@@ -151,13 +176,16 @@ def bundle_id(card: dict[str, Any]) -> str:
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:
-    """Write ``card.json`` beside the bundle's other files, with their hashes in it."""
-    hashes = {
-        name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in (GRAPH_FILE, BACKEND_FILE)
-    }
-    text = json.dumps(
-        {**card, "format_version": FORMAT_VERSION, "sha256": hashes}, indent=1, ensure_ascii=False
-    )
+    """Write ``card.json`` beside the bundle's other files, with their hashes in it.
+
+    What the card says of narrow-band speech is left out where the folder holds no map for it.
+    """
+    hashes = {name: _file_hash(path / name) for name in (GRAPH_FILE, BACKEND_FILE)}
+    written = {**card, "format_version": FORMAT_VERSION, "sha256": hashes}
+    narrow = written.pop("narrow_band", {})
+    if (path / NARROW_FILE).is_file():
+        written["narrow_band"] = {**narrow, "sha256": _file_hash(path / NARROW_FILE)}
+    text = json.dumps(written, indent=1, ensure_ascii=False)
     (path / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
@@ -228,6 +256,32 @@ def _plda(arrays: Mapping[str, NDArray[Any]], dim: int, path: Path) -> Plda | No
             "with no variance below 0.",
         )
     return Plda(*(found[name] for name in names))
+
+
+def _narrow_band(card: Mapping[str, Any], dim: int, path: Path) -> NarrowBand | None:
+    if "narrow_band" not in card:
+        return None
+    digest = str(card["narrow_band"].get("sha256"))
+    content = _checked_bytes(path, NARROW_FILE, digest)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            matrix, shift = (np.asarray(stored[name], dtype=np.float32) for name in ("matrix", "shift"))
+    except (KeyError, ValueError, OSError) as error:
+        raise CompatibilityError(
+            "bundle_invalid",
+            f"{path / NARROW_FILE} is no map of narrow-band speech ({error}); get the bundle again.",
+        ) from error
+    shapes = [matrix.shape, shift.shape]
+    if shapes != [(dim, dim), (dim,)] or not (np.isfinite(matrix).all() and np.isfinite(shift).all()):
+        raise CompatibilityError(
+            "bundle_invalid",
+            f"{path / NARROW_FILE} holds a map of shapes {shapes}, expected finite ({dim}, {dim}) and ({dim},).",
+        )
+    return NarrowBand(matrix, shift, digest)
+
+
+def _file_hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _checked_bytes(path: Path, name: str, digest: str) -> bytes:

@@ -15,6 +15,7 @@ from voxid.errors import CompatibilityError, InputError, VoxidError
 from voxid.features import frame_count
 from voxid.frontend import FrontEnd
 from voxid.graph import GraphRuns, release_memory
+from voxid.narrowband import is_narrow, without_empty_bands
 from voxid.speech import speech_mask
 from voxid.timeline import Segment
 
@@ -41,7 +42,7 @@ class Embedder:
 
     Raises:
         CompatibilityError: ``bundle_invalid`` for a graph that does not load, ``front_end_invalid`` for a card that
-            asks for features this version does not make.
+            asks for features this version does not make, or that its map of narrow-band speech does not fit.
     """
 
     def __init__(
@@ -51,6 +52,12 @@ class Embedder:
         through: Callable[[GraphRuns], GraphRuns] | None = None,
     ) -> None:
         self.front_end = FrontEnd.from_card(bundle.card["input"])
+        if bundle.narrow_band is not None and not self.front_end.is_kaldi:
+            raise CompatibilityError(
+                "front_end_invalid",
+                f"bundle {bundle.id} has a map of narrow-band speech, which knows Kaldi's fbank of 80 bands, and hears "
+                f"{self.front_end.features}. Take the map out of its folder.",
+            )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or min(4, os.cpu_count() or 1)
         options.inter_op_num_threads = 1
@@ -66,7 +73,7 @@ class Embedder:
         self.dim = bundle.dim
 
     def embed(self, waveform: Waveform, regions: Sequence[Segment] | None = None) -> NDArray[np.float32]:
-        """Return the embedding of one voice.
+        """Return the embedding of one voice; that of telephone speech lies where wide-band speech of the voice does.
 
         Args:
             waveform: speech of one person.
@@ -90,7 +97,14 @@ class Embedder:
             )
         x = self.front_end.features_of(waveform.samples)
         kept = self.front_end.align(with_margin(speech)[None], x)[0] > 0
-        return np.asarray(self._embed_voices([self.front_end.select(x, kept)])[0])
+        voice, narrow = self.front_end.select(x, kept), self.bundle.narrow_band
+        if narrow is None or not is_narrow(voice):
+            return self.embed_frames(voice)
+        return narrow.moved(self.embed_frames(without_empty_bands(voice)))
+
+    def embed_frames(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the embedding (D,) of the frames of one voice, as the front end gave them, wherever they come from."""
+        return np.asarray(self._embed_voices([frames])[0])
 
     def embed_masks(
         self,
@@ -294,12 +308,12 @@ def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(length, 1e-12), dtype=np.float32)
 
 
-_SESSIONS: dict[tuple[str, int | None], Embedder] = {}
+_SESSIONS: dict[tuple[str, str, int | None], Embedder] = {}
 
 
 def get_embedder(bundle: Bundle, threads: int | None = None) -> Embedder:
     """Return this process's embedder for a bundle, made on first use."""
-    key = (bundle.id, threads)
+    key = _key(bundle, threads)
     if key not in _SESSIONS:
         _SESSIONS[key] = Embedder(bundle, threads)
     return _SESSIONS[key]
@@ -307,10 +321,14 @@ def get_embedder(bundle: Bundle, threads: int | None = None) -> Embedder:
 
 def put_embedder(embedder: Embedder, threads: int | None = None) -> None:
     """Make this the process's embedder for its bundle: what :func:`get_embedder` returns from now on."""
-    _SESSIONS[embedder.bundle.id, threads] = embedder
+    _SESSIONS[_key(embedder.bundle, threads)] = embedder
 
 
 def drop_embedder(embedder: Embedder) -> None:
     """Forget an embedder; the next one asked for is made anew."""
     for key in [key for key, one in _SESSIONS.items() if one is embedder]:
         del _SESSIONS[key]
+
+
+def _key(bundle: Bundle, threads: int | None) -> tuple[str, str, int | None]:
+    return bundle.id, bundle.narrow_band.sha256 if bundle.narrow_band else "", threads

@@ -34,6 +34,7 @@ MAX_CACHE_BYTES = 4 << 30
 
 # What an embedding was pooled over is part of its key: other options of the detector, other embeddings.
 _SPEECH, _WHOLE = f"speech-{DETECTOR}", f"whole-{DETECTOR}"
+_SURELY_WIDE_DB = -30.0  # speech with more than that in its high band is never taken for narrow-band
 
 
 def network_id(bundle: Bundle) -> str:
@@ -167,7 +168,7 @@ class BundleEmbedder:
         """
         source = self.audio_root / path
         facts = self.facts[path] = self.known.of(source, file_sha256(source))
-        key = f"{facts.sha256}:{_SPEECH if facts.regions else _WHOLE}"
+        key = f"{facts.sha256}:{_SPEECH if facts.regions else _WHOLE}{self._map_of(facts)}"
         vector = self.cache.get(key) if self.cache is not None else None
         if vector is None:
             # Decoded a second time when the facts are new too: some ms, and the two caches stay apart.
@@ -175,6 +176,13 @@ class BundleEmbedder:
             if self.cache is not None:
                 self.cache.put(key, vector, Quality.of(facts.quality))
         return vector
+
+    def _map_of(self, facts: UtteranceFacts) -> str:
+        """Return what tells the bundle's map apart that may move an embedding of this speech; nothing for wide-band."""
+        high_band_db, narrow = facts.quality.high_band_db, self.bundle.narrow_band
+        if narrow is None or (high_band_db is not None and high_band_db > _SURELY_WIDE_DB):
+            return ""
+        return f":narrow-{narrow.sha256[:12]}"
 
     @property
     def qualities(self) -> dict[str, Quality]:

@@ -229,7 +229,7 @@ def provenance(
     installed = {name: version(name) for name in _PACKAGES}
     return Provenance(
         model=bundle.id,
-        model_files=dict(bundle.card["sha256"]),
+        model_files=bundle.files,
         model_facts=facts,
         trial_file_sha256=None if trials is None else hashlib.sha256(trials.read_bytes()).hexdigest(),
         audio_root=Path(audio_root).name,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voxid.bundle import BACKEND_FILE, GRAPH_FILE, Bundle, default_bundle, load_bundle, write_card
+from voxid.bundle import BACKEND_FILE, Bundle, default_bundle, load_bundle, write_card
 from voxid.calibration import Calibration, CalibrationTrials, fit_quality_calibration
 from voxid.decision import choose_profiles
 from voxid.errors import InputError
@@ -86,7 +86,7 @@ def recalibrate(
     with tempfile.TemporaryDirectory(dir=out.parent) as work:
         draft = Path(work) / out.name
         draft.mkdir()
-        for name in (GRAPH_FILE, BACKEND_FILE):
+        for name in source.files:
             shutil.copyfile(source.path / name, draft / name)
         if mean is not None:
             np.savez(draft / BACKEND_FILE, mean=mean)

@@ -272,7 +272,9 @@ def _carry_over(source: Bundle, graph: bytes, draft: Path, entries: Mapping[str,
     """Write a bundle with a graph of nearly the same embeddings, and the source's back-end."""
     draft.mkdir()
     (draft / GRAPH_FILE).write_bytes(graph)
-    shutil.copyfile(source.path / BACKEND_FILE, draft / BACKEND_FILE)
+    for name in source.files:
+        if name != GRAPH_FILE:
+            shutil.copyfile(source.path / name, draft / name)
     write_card(draft, {**source.card, "created": date.today().isoformat(), **entries})
 
 

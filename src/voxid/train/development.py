@@ -134,6 +134,8 @@ class Listener:
             progress: called with utterances done and in all.
         """
         graph = hashlib.sha256(self.bundle.graph + repr(sorted(self.bundle.card["input"].items())).encode())
+        if self.bundle.narrow_band is not None:
+            graph.update(self.bundle.narrow_band.sha256.encode())
         folder = self.cache or Path(os.devnull)
         store = EmbeddingCache(folder, f"graph-{graph.hexdigest()[:16]}", self.bundle.dim)
         salt = hashlib.sha256(

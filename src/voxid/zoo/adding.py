@@ -141,7 +141,7 @@ def add_bundle(folder: Path, name: str | None, shelf: Path | None = None) -> Bun
     with workplace(shelf) as work:
         draft = work / "bundle"
         draft.mkdir()
-        for file in (*bundle.card["sha256"], CARD_FILE):
+        for file in (*bundle.files, CARD_FILE):
             (draft / file).write_bytes((folder / file).read_bytes())
         return put(draft, chosen, shelf)
 
