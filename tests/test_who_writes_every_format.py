@@ -18,6 +18,7 @@ from voxid.cli import main
 from voxid.cli.app import app
 from voxid.cli.demo import VOICES
 from voxid.cli.targets import Targets
+from voxid.cli.who import warn_of_missing
 from voxid.errors import InputError
 from voxid.segments import Segment
 from voxid.timeline import ReviewPolicy, Timeline, Turn, read_corrections, read_uem
@@ -72,6 +73,16 @@ def test_targets_follow_the_policy_and_know_the_recording(talk: Timeline, tmp_pa
         page = (tmp_path / "a.html").read_text(encoding="utf-8")
         assert (f"Needs review ({expected})" in page) == bool(expected)
         assert waveform.sha256 in page
+
+
+def test_fewer_speakers_than_asked_for_are_told(talk: Timeline, capsys: pytest.CaptureFixture[str]) -> None:
+    warn_of_missing(talk, 2)
+    assert capsys.readouterr().err == ""
+    warn_of_missing(talk, 3)
+    told = " ".join(capsys.readouterr().err.split())
+    assert (
+        told == "3 voices were asked for and 2 are heard: there is too little speech to tell so many apart."
+    )
 
 
 def test_a_confidence_that_is_none(

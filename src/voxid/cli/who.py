@@ -164,8 +164,10 @@ def who(
     finally:
         if people:
             people.close()
-    if not speakers and plan is None:
-        _warn_of_guesses(model)
+    if plan is None:
+        warn_of_missing(timeline, speakers or min_speakers or 1)
+        if not speakers:
+            _warn_of_guesses(model)
     if exclusive:
         timeline = timeline.exclusive()
     written = files.write(timeline, waveform, policy)
@@ -179,6 +181,15 @@ def who(
         for path in written:
             note(f"wrote {path}")
     return EXIT_DONE if decision is None else exit_code_of(decision.outcome)
+
+
+def warn_of_missing(timeline: Timeline, asked: int) -> None:
+    """Say so where fewer speak than were asked for."""
+    if len(timeline.speakers) < asked:
+        note(
+            f"{asked} voices were asked for and {len(timeline.speakers)} are heard: there is too little speech to "
+            "tell so many apart."
+        )
 
 
 def _warn_of_guesses(model: Bundle) -> None:
