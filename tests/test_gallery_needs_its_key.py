@@ -41,6 +41,19 @@ def test_a_missing_key_is_an_error_and_makes_no_new_one(gallery: Path) -> None:
     assert not key_file(gallery).exists()
 
 
+def test_a_tenant_of_a_service_is_opened_by_the_key_of_all(tmp_path: Path) -> None:
+    """The command line finds it two folders up; a key beside the gallery counts before it."""
+    tenant = tmp_path / "data" / "tenants" / "acme.voxid"
+    tenant.parent.mkdir(parents=True)
+    master = create_key_file(tmp_path / "data" / "master.key")
+    Store.open(tenant).close()
+    assert find_master_key(None, tenant, {}) == master
+    assert not key_file(tenant).exists()
+    own = create_key_file(key_file(tenant))
+    assert find_master_key(None, tenant, {}) == own
+    assert find_master_key(None, tmp_path / "data" / "elsewhere" / "acme.voxid", {}) is None
+
+
 def test_a_wrong_key_is_said_to_be_wrong(gallery: Path) -> None:
     with pytest.raises(StoreError, match=r"is not the key of people\.voxid") as caught:
         Store.open(gallery, key=os.urandom(32))

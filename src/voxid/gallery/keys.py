@@ -45,6 +45,8 @@ from voxid.errors import ConfigError, InputError
 
 __all__ = [
     "KEY_FILE_SUFFIX",
+    "SERVICE_KEY_FILE",
+    "TENANTS_FOLDER",
     "Kept",
     "Keyring",
     "MasterKey",
@@ -59,6 +61,9 @@ __all__ = [
 ]
 
 KEY_FILE_SUFFIX: Final = ".key"
+TENANTS_FOLDER: Final = "tenants"
+"""Where a service keeps the galleries of its tenants, beside `SERVICE_KEY_FILE`, the key of all of them."""
+SERVICE_KEY_FILE: Final = "master.key"
 NEXT_SUFFIX: Final = ".next"
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -228,8 +233,9 @@ def find_master_key(
     """Return the master key for the gallery at `store`; None when no place was named and no key file is there.
 
     Looked for in this order: the argument (a key file, or the 32 bytes), VOXID_MASTER_KEY (base64 of 32
-    bytes), VOXID_KEY_FILE, and the file next to the gallery (its name + ".key"); a gallery on a server has
-    no file, and `store` is None.
+    bytes), VOXID_KEY_FILE, the file next to the gallery (its name + ".key"), and for a tenant of a service the
+    key of all its tenants (DATA/master.key of DATA/tenants/NAME.voxid); a gallery on a server has no file, and
+    `store` is None.
 
     Raises:
         ConfigError: key_missing when a named key file is absent; key_invalid; key_readable_by_others.
@@ -245,8 +251,11 @@ def find_master_key(
         return read_key_file(Path(environ[_ENV_KEY_FILE]))
     if store is None:
         return None
-    beside = store.with_name(store.name + KEY_FILE_SUFFIX)
-    return read_key_file(beside) if beside.exists() else None
+    places = [store.with_name(store.name + KEY_FILE_SUFFIX)]
+    folder = store.absolute().parent
+    if folder.name == TENANTS_FOLDER:
+        places.append(folder.parent / SERVICE_KEY_FILE)
+    return next((read_key_file(place) for place in places if place.exists()), None)
 
 
 def read_key_file(path: Path) -> MasterKey:

@@ -14,7 +14,7 @@ from typing import Final
 from voxid.audio import Waveform
 from voxid.bundle import Bundle
 from voxid.errors import ConfigError, InputError
-from voxid.gallery.keys import create_key_file
+from voxid.gallery.keys import SERVICE_KEY_FILE, TENANTS_FOLDER, create_key_file
 from voxid.gallery.locations import Location
 from voxid.gallery.postgres import PostgresAddress
 from voxid.gallery.store import Store
@@ -44,9 +44,7 @@ __all__ = ["DEFAULT_TENANT", "Service", "Tenant", "Tenants"]
 
 DEFAULT_TENANT: Final = "default"
 _TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-_FOLDER: Final = "tenants"
 _SUFFIX: Final = ".voxid"
-_KEY_FILE: Final = "master.key"
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Tenants:
             return [DEFAULT_TENANT] if settings.gallery.exists() else []
         if settings.database is not None:
             return PostgresAddress.parse(settings.database).siblings()
-        found = (settings.data / _FOLDER).glob(f"*{_SUFFIX}")
+        found = (settings.data / TENANTS_FOLDER).glob(f"*{_SUFFIX}")
         names = [path.name.removesuffix(_SUFFIX) for path in found]
         return sorted(name for name in names if _TENANT.fullmatch(name))
 
@@ -180,11 +178,11 @@ class Tenants:
             return None
         if settings.database is not None:
             return replace(PostgresAddress.parse(settings.database), tenant=id_)
-        return settings.data / _FOLDER / f"{id_}{_SUFFIX}"
+        return settings.data / TENANTS_FOLDER / f"{id_}{_SUFFIX}"
 
     def key_file(self) -> Path | None:
         """Return the file of all tenants' key; None lets the gallery look in the environment and beside itself."""
-        own = self._settings.data / _KEY_FILE
+        own = self._settings.data / SERVICE_KEY_FILE
         if self._settings.key_file is not None or self._settings.gallery is not None:
             return self._settings.key_file
         return own if own.exists() else None
@@ -195,7 +193,7 @@ class Tenants:
         if settings.gallery is not None:
             return
         try:
-            (settings.data / _FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (settings.data / TENANTS_FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
             settings.data.chmod(0o700)
         except OSError as error:
             raise InputError(
@@ -204,16 +202,16 @@ class Tenants:
             ) from None
         if (
             settings.key_file is None
-            and not (settings.data / _KEY_FILE).exists()
+            and not (settings.data / SERVICE_KEY_FILE).exists()
             and not _key_in_environment()
         ):
             if self.ids():
                 raise ConfigError(
                     "key_missing",
-                    f"There are tenants already, but their key {settings.data / _KEY_FILE} is gone; restore it from "
-                    "where you keep it safe. No new one was made.",
+                    f"There are tenants already, but their key {settings.data / SERVICE_KEY_FILE} is gone; "
+                    "restore it from where you keep it safe. No new one was made.",
                 )
-            create_key_file(settings.data / _KEY_FILE)
+            create_key_file(settings.data / SERVICE_KEY_FILE)
 
 
 class Service:
