@@ -13,6 +13,7 @@ from synthetic_people import names, new_store, person, put, remove
 from voxid.errors import ConfigError, StoreError
 from voxid.gallery.documents import Document
 from voxid.gallery.store import Store
+from voxid.service.spool import Spool
 
 
 @pytest.fixture
@@ -85,6 +86,16 @@ def test_on_a_full_disk_a_document_is_written_wholly_or_not(small_disk: Path) ->
     assert [each.id for each in store.documents("job")] == written
     store.check()
     store.close()
+
+
+def test_on_a_full_disk_a_spooled_file_is_refused_and_gone(small_disk: Path) -> None:
+    """An import that has no room is told so, and nothing of it is left."""
+    spool = Spool(small_disk / "spool")
+    said = "No space is left in .*spool for what is sent; make room and send it again"
+    with pytest.raises(StoreError, match=said) as caught, spool.encrypted() as path:
+        path.write_bytes(bytes(8 << 20))
+    assert caught.value.code == "spool_full"
+    assert spool.names() == set()
 
 
 def test_without_its_key_a_gallery_neither_opens_nor_starts_anew(tmp_path: Path) -> None:

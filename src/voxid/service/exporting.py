@@ -4,7 +4,7 @@ manifest.json           signed (Ed25519): when, of whom, SHA-256 of every other 
 person.json             name, consents, what is known of the voiceprints
 activity.json           what was done about them, and by whom
 timelines.json          when they speak in recordings whose timelines are kept
-records.json            decisions, disputes, review items, watchlist entries, disclosures, receipts
+records.json            decisions, tries, disputes, review items, watchlist entries, disclosures, receipts
 voiceprints.voxid-export  only with a passphrase: the voiceprints, encrypted with it, for `voxid people import`
 """
 
@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import zipfile
-from pathlib import Path
 from typing import Any, Final
 
 from voxid.gallery.documents import Document
@@ -27,6 +26,7 @@ from voxid.service.spool import Spool
 __all__ = ["export_person"]
 
 _KINDS: Final = (
+    "attempts",
     "consent_receipt",
     "decision",
     "disclosure",
@@ -50,7 +50,7 @@ def export_person(gallery: Gallery, person: Person, spool: Spool, passphrase: st
         passphrase: to encrypt the voiceprints with; None leaves them out.
 
     Raises:
-        StoreError: store_damaged, spool_unwritable.
+        StoreError: store_damaged, spool_full, spool_unwritable.
     """
     store, _ = gallery.stored()
     parts: dict[str, bytes] = {
@@ -60,7 +60,9 @@ def export_person(gallery: Gallery, person: Person, spool: Spool, passphrase: st
         "records.json": _json(_records(store, person.id)),
     }
     if passphrase is not None:
-        parts[_VOICEPRINTS] = _voiceprints(gallery, person.name, spool.path_of_encrypted(), passphrase)
+        with spool.encrypted() as path:
+            gallery.export(path, passphrase=passphrase, names=[person.name])
+            parts[_VOICEPRINTS] = path.read_bytes()
     body = {
         "exported_at": gallery.now().isoformat(),
         "person_id": person.id,
@@ -72,14 +74,6 @@ def export_person(gallery: Gallery, person: Person, spool: Spool, passphrase: st
         for name, content in parts.items():
             archive.writestr(name, content)
     return file.getvalue()
-
-
-def _voiceprints(gallery: Gallery, name: str, path: Path, passphrase: str) -> bytes:
-    try:
-        gallery.export(path, passphrase=passphrase, names=[name])
-        return path.read_bytes()
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _activity(store: Store, person_id: str) -> list[dict[str, Any]]:

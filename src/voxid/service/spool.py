@@ -21,7 +21,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -135,6 +135,21 @@ class Spool:
             if self._lock < 0:
                 self._take()
         return self.folder / (os.urandom(16).hex() + _SUFFIX)
+
+    @contextlib.contextmanager
+    def encrypted(self) -> Iterator[Path]:
+        """Yield the path of a new file whose content is encrypted by itself; it is deleted when the block ends.
+
+        Raises:
+            StoreError: spool_full, spool_unwritable, also for what cannot be written inside. ConfigError: spool_in_use.
+        """
+        path = self.path_of_encrypted()
+        try:
+            yield path
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        finally:
+            path.unlink(missing_ok=True)
 
     def open(self, audio: SealedAudio, owner: str, *, uri: str = "audio") -> SeekableAudio:
         """Return the audio as a file that `voxid.audio.load` reads where it lies; nothing of it reaches a disk.
@@ -320,7 +335,7 @@ def _damaged(path: Path, what: str) -> StoreError:
 def _unwritable(folder: Path, error: OSError) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
-            "spool_full", f"No space is left in {folder} for audio that waits; make room and send it again."
+            "spool_full", f"No space is left in {folder} for what is sent; make room and send it again."
         )
     return StoreError(
         "spool_unwritable",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
@@ -12,6 +13,8 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from voxid.audit.events import Event
+from voxid.errors import VoxidError
+from voxid.gallery.transfer import TransferReport
 from voxid.service.api.people import person_by_id
 from voxid.service.api.shapes import In
 from voxid.service.exporting import export_person
@@ -130,17 +133,22 @@ async def import_people(
 ) -> ImportedOut:
     """Take over everybody in an export, or nobody; opt-outs on either side are honoured."""
     allow_recording(request)  # an export is as long
-    path = await run_in_threadpool(service.jobs.spool.path_of_encrypted)
-    try:
+    with service.jobs.spool.encrypted() as path:
         with path.open("xb") as file:
             async for chunk in request.stream():
                 await run_in_threadpool(file.write, chunk)
-        report = await run_in_threadpool(tenant.gallery.import_, path, passphrase=unquote(passphrase))
-    finally:
-        path.unlink(missing_ok=True)
+        report = await run_in_threadpool(_imported, tenant, path, unquote(passphrase))
     return ImportedOut(
         people=len(report.people),
         voiceprints=report.voiceprints,
         opt_outs=report.opt_outs,
         skipped_opted_out=len(report.skipped_opted_out),
     )
+
+
+def _imported(tenant: Tenant, path: Path, passphrase: str) -> TransferReport:
+    """Return what was taken over; what is wrong is said of "the export", for its sender does not know our file."""
+    try:
+        return tenant.gallery.import_(path, passphrase=passphrase)
+    except VoxidError as error:
+        raise type(error)(error.code, error.message.replace(path.name, "the export")) from None
