@@ -132,17 +132,16 @@ class SpeechStream:
     def _step(self, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
         weights = _load_weights()
         driven = encoded @ weights.input_gates + weights.gate_bias
-        outputs = np.empty(len(encoded), np.float32)
+        states = np.empty((len(encoded), _HIDDEN), np.float32)
         for at, drive in enumerate(driven):
             piece, within = divmod(self._stepped, _PIECE_CHUNKS)
             if within == _PIECE_CHUNKS - _WARMUP_CHUNKS:
                 self._hidden[(piece + 1) % 2] = 0
                 self._memory[(piece + 1) % 2] = 0
             self._hidden, self._memory = _lstm(drive, self._hidden, self._memory, weights)
-            outputs[at] = np.maximum(self._hidden[piece % 2], 0) @ weights.out
+            states[at] = self._hidden[piece % 2]
             self._stepped += 1
-        probabilities: NDArray[np.float32] = _HALF * np.tanh(_HALF * (outputs + weights.out_bias)) + _HALF
-        return probabilities
+        return _probability(np.maximum(states, 0) @ weights.out, weights)
 
 
 def _chunks(samples: NDArray[np.float32], start: int, end: int) -> NDArray[np.float32]:
@@ -174,8 +173,23 @@ def _encode(chunks: NDArray[np.float32], weights: _Weights) -> NDArray[np.float3
 def _recur(encoded: NDArray[np.float32], weights: _Weights) -> NDArray[np.float32]:
     """(T, 128) encoder output to (T,) probabilities, through the LSTM in pieces side by side."""
     n_pieces = max(1, len(encoded) // _PIECE_CHUNKS)
-    own = -(-len(encoded) // n_pieces)
-    warmup = _WARMUP_CHUNKS if n_pieces > 1 else 0
+    return _recur_one(encoded, weights) if n_pieces == 1 else _recur_many(encoded, n_pieces, weights)
+
+
+def _recur_one(encoded: NDArray[np.float32], weights: _Weights) -> NDArray[np.float32]:
+    """As `_recur` for one piece: what the input brings to the gates is one product for all steps."""
+    hidden: NDArray[np.float32] = np.zeros(_HIDDEN, np.float32)
+    memory: NDArray[np.float32] = np.zeros(_HIDDEN, np.float32)
+    states = np.empty((len(encoded), _HIDDEN), np.float32)
+    for step, drive in enumerate(encoded @ weights.input_gates + weights.gate_bias):
+        hidden, memory = _lstm(drive, hidden, memory, weights)
+        states[step] = hidden
+    return _probability(np.maximum(states, 0) @ weights.out, weights)
+
+
+def _recur_many(encoded: NDArray[np.float32], n_pieces: int, weights: _Weights) -> NDArray[np.float32]:
+    """As `_recur` for several pieces, which warm up in the end of the one before."""
+    own, warmup = -(-len(encoded) // n_pieces), _WARMUP_CHUNKS
     # Piece p steps over [p * own - warmup, (p + 1) * own). Zeros stand in before the first and after the
     # last; the first piece must start with an empty memory, so its memory is wiped when its own part begins.
     padded = np.pad(encoded, ((warmup, n_pieces * own - len(encoded)), (0, 0)))
@@ -191,24 +205,33 @@ def _recur(encoded: NDArray[np.float32], weights: _Weights) -> NDArray[np.float3
         hidden, memory = _lstm(drive, hidden, memory, weights)
         if step >= warmup:
             outputs[step - warmup] = np.maximum(hidden, 0) @ weights.out
-    logits = outputs.T.reshape(-1)[: len(encoded)] + weights.out_bias
-    probabilities: NDArray[np.float32] = _HALF * np.tanh(_HALF * logits) + _HALF
-    return probabilities
+    return _probability(outputs.T.reshape(-1)[: len(encoded)], weights)
+
+
+def _probability(outputs: NDArray[np.float32], weights: _Weights) -> NDArray[np.float32]:
+    """Return the sigmoid of the network's outputs and their bias."""
+    found: NDArray[np.float32] = _HALF * np.tanh(_HALF * (outputs + weights.out_bias)) + _HALF
+    return found
 
 
 def _lstm(
     drive: NDArray[np.float32], hidden: NDArray[np.float32], memory: NDArray[np.float32], weights: _Weights
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return hidden state and memory (P, 128) of chains side by side after one more chunk.
+    """Return hidden state and memory, (P, 128) of chains side by side or (128,) of one, after one more chunk.
 
     Args:
         drive: (P, 512) or (512,), what the input and the bias bring to the gates.
     """
-    # Half the input and 0.5 + 0.5 tanh make the sigmoid; the halves are in the weights already.
-    gates: NDArray[np.float32] = np.tanh(drive + hidden @ weights.hidden_gates)
-    opened = _HALF * gates + _HALF
-    kept: NDArray[np.float32] = opened[:, 128:256] * memory + opened[:, :128] * gates[:, 256:384]
-    return opened[:, 384:] * np.tanh(kept), kept
+    # Half the input and 0.5 + 0.5 tanh make the sigmoid; the halves are in the weights already. Written in place:
+    # the arrays are so small that making them costs more than the arithmetic.
+    gates: NDArray[np.float32] = hidden @ weights.hidden_gates
+    gates += drive
+    np.tanh(gates, out=gates)
+    opened = gates * _HALF
+    opened += _HALF
+    kept: NDArray[np.float32] = opened[..., 128:256] * memory
+    kept += opened[..., :128] * gates[..., 256:384]
+    return opened[..., 384:] * np.tanh(kept), kept
 
 
 @lru_cache(maxsize=1)
