@@ -208,7 +208,7 @@ def test_a_list_is_made_and_a_recording_gone_through(console: Console) -> None:
         page.click("nav >> text=Recordings")
         page.wait_for_selector("#watchlist option >> text=Call back", state="attached")
         page.click("nav >> text=Watchlists")
-        page.click("[aria-label='Take Dev off']")
+        page.click("[aria-label='Take off Dev']")
         page.wait_for_selector("text=Nobody is on it")
         page.click("[aria-label='Delete Call back']")
         page.click("dialog button[type=submit]")

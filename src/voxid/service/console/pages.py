@@ -29,6 +29,7 @@ class Page:
         icon: of `templates/icons.html`.
         group: heading in the navigation.
         scopes: any of these opens it.
+        width: "wide" where more than a column of text is shown.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Page:
     icon: str
     group: str
     scopes: tuple[str, ...]
+    width: str = ""
 
     def open_to(self, principal: Principal) -> bool:
         """Return whether somebody may see it."""
@@ -90,7 +92,7 @@ PAGES: Final = (
         ("watchlists",),
     ),
     Page("/console/scores", "Scores", "scores.html", "scores.js", "scores", "Oversight", ("models",)),
-    Page("/console/audit", "Audit", "audit.html", "audit.js", "audit", "Oversight", ("audit",)),
+    Page("/console/audit", "Audit", "audit.html", "audit.js", "audit", "Oversight", ("audit",), "wide"),
     Page(
         "/console/disclosures",
         "Disclosures",

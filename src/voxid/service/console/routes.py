@@ -97,7 +97,7 @@ async def _person(request: Request, person_id: str) -> Response:
 
 
 async def _recording(request: Request, recording_id: str) -> Response:
-    page = Page("", "Recording", "recording.html", "recording.js", "", "", ("diarize",))
+    page = Page("", "Recording", "recording.html", "recording.js", "", "", ("diarize",), "wide")
     principal = await _signed_in(request)
     if principal is None or not page.open_to(principal):
         return await _page(request, page, "/console/recordings", {})
@@ -107,7 +107,7 @@ async def _recording(request: Request, recording_id: str) -> Response:
     except InputError as error:
         frame = frame_of(principal, request.cookies[SESSION_COOKIE], "/console/recordings")
         return render("missing.html", {**frame, "title": "Nothing here", "why": error.message}, 404)
-    return await _page(request, page, "/console/recordings", {**values, "width": "wide"})
+    return await _page(request, page, "/console/recordings", values)
 
 
 async def _page(request: Request, page: Page, here: str, values: dict[str, Any]) -> Response:
@@ -118,7 +118,8 @@ async def _page(request: Request, page: Page, here: str, values: dict[str, Any])
     if not page.open_to(principal):
         return _closed(request, principal)
     frame = frame_of(principal, request.cookies[SESSION_COOKIE], here)
-    return render(page.template, {**frame, "title": page.title, "module": page.module, **values})
+    shown = {"title": page.title, "module": page.module, "width": page.width}
+    return render(page.template, {**frame, **shown, **values})
 
 
 async def _signed_in(request: Request) -> Principal | None:

@@ -70,13 +70,13 @@ function line(entry) {
   return row(
     ["No.", make("span", { class: "number soft" }, String(entry.sequence))], ["When", make("span", { class: "number" }, precisely(entry.at))],
     ["Act", make("b", {}, entry.act)], ["Outcome", badge(entry.outcome, kindOf(entry.outcome))],
-    ["By", `${entry.actor.kind}${entry.actor.id ? ` ${entry.actor.id}` : ""}`], ["About", about(entry)],
+    ["By", `${entry.actor.kind}${entry.actor.id ? ` ${entry.actor.id}` : ""}`], ["About", about(entry), "whole"],
     ["", make("button", { type: "button", class: "button small plain", "aria-label": `Details and proof of entry ${entry.sequence}`, on: { click: (event) => busy(event.currentTarget, () => detail(entry)) } }, "Details"), "right"],
   );
 }
 
 function about(entry) {
-  if (entry.person_id?.startsWith("unknown-")) return make("a", { href: "/console/unknown", class: "code" }, entry.person_id);
+  if (entry.person_id?.startsWith("unknown-")) return make("a", { href: "/console/unknown", class: "code", title: entry.person_id }, entry.person_id.slice("unknown-".length));
   if (entry.person_id) return make("a", { href: `/console/people/${entry.person_id}`, class: "code" }, entry.person_id.slice(0, 8));
   if (entry.erased) return make("span", { class: "soft" }, "somebody erased");
   return entry.person ? make("span", { class: "code" }, entry.person.slice(0, 8)) : "";

@@ -2,7 +2,10 @@
 import { draw } from "./dom.js";
 import { signed } from "./words.js";
 
-const WIDTH = 640, GAUGE_WIDTH = 420;
+const WIDTH = 640, GAUGE_WIDTH = 420, LEAST = 300, AROUND = 60;
+
+/** Return how wide a drawing is made: as wide as a narrow window lets it be, so that its words are not made small. */
+export const fitting = (most) => Math.min(most, Math.max(LEAST, document.documentElement.clientWidth - AROUND));
 
 function axis(x, low, high, y, step) {
   const parts = [draw("line", { class: "axis", x1: x(low), x2: x(high), y1: y, y2: y })];
@@ -18,16 +21,16 @@ function axis(x, low, high, y, step) {
  * `profile` has threshold_llr and review_llr (may be null).
  */
 export function gauge(llr, profile, label) {
-  const span = Math.max(8, Math.ceil(Math.abs(llr)) + 1), height = 78;
-  const x = (value) => 12 + ((Math.max(-span, Math.min(span, value)) + span) / (2 * span)) * (GAUGE_WIDTH - 24);
+  const span = Math.max(8, Math.ceil(Math.abs(llr)) + 1), height = 86, width = fitting(GAUGE_WIDTH);
+  const x = (value) => 12 + ((Math.max(-span, Math.min(span, value)) + span) / (2 * span)) * (width - 24);
   const review = profile.review_llr ?? profile.threshold_llr;
-  return draw("svg", { class: "chart", viewBox: `0 0 ${GAUGE_WIDTH} ${height}`, role: "img", "aria-label": label },
-    draw("rect", { class: "rejecting", x: x(-span), y: 24, width: x(review) - x(-span), height: 18 }),
-    draw("rect", { class: "band", x: x(review), y: 24, width: x(profile.threshold_llr) - x(review), height: 18 }),
-    draw("rect", { class: "accepting", x: x(profile.threshold_llr), y: 24, width: x(span) - x(profile.threshold_llr), height: 18 }),
-    draw("line", { class: "threshold", x1: x(profile.threshold_llr), x2: x(profile.threshold_llr), y1: 18, y2: 46 }),
-    draw("path", { class: "needle", d: `M${x(llr)} 26l-7 -12h14z` }),
-    axis(x, -span, span, 50, span > 10 ? 4 : 2),
+  return draw("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    draw("rect", { class: "rejecting", x: x(-span), y: 32, width: x(review) - x(-span), height: 18 }),
+    draw("rect", { class: "band", x: x(review), y: 32, width: x(profile.threshold_llr) - x(review), height: 18 }),
+    draw("rect", { class: "accepting", x: x(profile.threshold_llr), y: 32, width: x(span) - x(profile.threshold_llr), height: 18 }),
+    draw("line", { class: "threshold", x1: x(profile.threshold_llr), x2: x(profile.threshold_llr), y1: 26, y2: 54 }),
+    draw("path", { class: "needle", d: `M${x(llr)} 34l-7 -12h14z` }),
+    axis(x, -span, span, 58, span > 10 ? 4 : 2),
     draw("text", { x: x(-span), y: 12 }, "less alike"),
     draw("text", { x: x(span), y: 12, "text-anchor": "end" }, "more alike"));
 }
@@ -37,8 +40,8 @@ export function gauge(llr, profile, label) {
  * `targets`, `nontargets`: counts per bin; `edges`: one more than bins; `profiles`: with name, threshold_llr, review_llr.
  */
 export function distributions({ edges, targets, nontargets, profiles, label }) {
-  const low = edges[0], high = edges[edges.length - 1], top = 34, bottom = 214, height = 244;
-  const x = (value) => 12 + ((Math.max(low, Math.min(high, value)) - low) / (high - low)) * (WIDTH - 24);
+  const low = edges[0], high = edges[edges.length - 1], top = 34, bottom = 214, height = 244, wide = fitting(WIDTH);
+  const x = (value) => 12 + ((Math.max(low, Math.min(high, value)) - low) / (high - low)) * (wide - 24);
   const shape = (counts, kind) => {
     const sum = counts.reduce((all, one) => all + one, 0);
     if (!sum) return null;
@@ -51,15 +54,15 @@ export function distributions({ edges, targets, nontargets, profiles, label }) {
     return draw("path", { class: kind, d: parts.join("") });
   };
   const marks = profiles.flatMap((profile, n) => {
-    const at = x(profile.threshold_llr), right = at > WIDTH * 0.7;
+    const at = x(profile.threshold_llr), right = at > wide * 0.7;
     return [
       draw("line", { class: "threshold", x1: at, x2: at, y1: top - 16 + 14 * (n % 2), y2: bottom }),
       draw("text", { x: right ? at - 6 : at + 6, y: top - 8 + 14 * (n % 2), "text-anchor": right ? "end" : "start" }, `${profile.name} ${signed(profile.threshold_llr)}`),
     ];
   });
   const width = high - low;
-  return draw("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label },
-    shape(nontargets, "nontarget"), shape(targets, "target"), marks, axis(x, low, high, bottom, width > 40 ? 10 : width > 16 ? 4 : 2));
+  return draw("svg", { class: "chart", viewBox: `0 0 ${wide} ${height}`, role: "img", "aria-label": label },
+    shape(nontargets, "nontarget"), shape(targets, "target"), marks, axis(x, low, high, bottom, wide < 450 || width > 40 ? 10 : width > 16 ? 4 : 2));
 }
 
 /** Return a line over time; `values` may hold null where nothing was measured. */

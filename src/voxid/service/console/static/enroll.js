@@ -102,7 +102,7 @@ function table(recordings) {
     make("thead", {}, make("tr", {}, ["Recording", "Speech", "Quality", ""].map((head) => make("th", { scope: "col" }, head || make("span", { class: "unseen" }, "Actions"))))),
     make("tbody", {}, recordings.map((one, n) => row(
       ["Recording", `${n + 1}`], ["Speech", make("span", { class: "number" }, seconds(one.net_speech_s))], ["Quality", quality(one)],
-      ["", make("button", { type: "button", class: "button small plain danger", "aria-label": `Leave recording ${n + 1} out`, on: { click: (event) => leaveOut(one, event.currentTarget) } }, "Leave out"), "right"]))));
+      ["", make("button", { type: "button", class: "button small plain danger", "aria-label": `Leave out recording ${n + 1}`, on: { click: (event) => leaveOut(one, event.currentTarget) } }, "Leave out"), "right"]))));
 }
 
 function quality(one) {

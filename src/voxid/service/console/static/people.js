@@ -55,7 +55,7 @@ function line(person) {
   return row(
     ["", make("a", { class: "name", href: `/console/people/${person.id}` }, person.name)],
     ["Voiceprint", badge(word, kind, advice)],
-    ["Speech", make("span", { class: "number" }, seconds(person.net_speech_s))],
+    ["Speech", make("span", { class: "number" }, person.voiceprints.length ? seconds(person.net_speech_s) : "–")],
     ["References", String(person.voiceprints.length), "number"],
     ["Used to", consent ? make("span", {}, purposes(consent.purposes).map((word) => make("span", { class: "tag" }, word))) : make("span", { class: "soft" }, "nothing")],
     ["Since", make("span", { class: "number" }, day(person.created_at))],

@@ -21,9 +21,9 @@ function show() {
 
 function card(one) {
   const acts = one.opt_out ? [] : [
-    mayEnroll && make("button", { type: "button", class: "button small main", "aria-label": `Name ${one.id}`, on: { click: (event) => nameIt(one, event.currentTarget) } }, "This is …"),
-    unknown.filter((other) => !other.opt_out).length > 1 && make("button", { type: "button", class: "button small", "aria-label": `Join ${one.id} with another`, on: { click: (event) => joinIt(one, event.currentTarget) } }, "Same as …"),
-    make("button", { type: "button", class: "button small", "aria-label": `Never keep ${one.id} again`, on: { click: (event) => optOut(one, event.currentTarget) } }, "Opts out"),
+    mayEnroll && make("button", { type: "button", class: "button small main", "aria-label": `This is … (${one.id})`, on: { click: (event) => nameIt(one, event.currentTarget) } }, "This is …"),
+    unknown.filter((other) => !other.opt_out).length > 1 && make("button", { type: "button", class: "button small", "aria-label": `Same as … (${one.id})`, on: { click: (event) => joinIt(one, event.currentTarget) } }, "Same as …"),
+    make("button", { type: "button", class: "button small", "aria-label": `Opts out: ${one.id}`, on: { click: (event) => optOut(one, event.currentTarget) } }, "Opts out"),
     make("button", { type: "button", class: "button small plain danger", "aria-label": `Forget ${one.id}`, on: { click: (event) => forget(one, event.currentTarget) } }, "Forget"),
   ];
   return make("li", {},

@@ -45,7 +45,7 @@ function line(entry, path, again) {
   const name = names.get(entry.person_id) || `${entry.person_id.slice(0, 8)}…`;
   return row(
     ["", mayRead ? make("a", { class: "name", href: `/console/people/${entry.person_id}` }, name) : name], ["Why", entry.reason], ["Since", make("span", { class: "number" }, day(entry.added_at))],
-    ["", make("button", { type: "button", class: "button small plain danger", "aria-label": `Take ${name} off`, on: { click: (event) => busy(event.currentTarget, async () => { await remove(`${path}/entries/${entry.person_id}`); await again(); say(`${name} is not on it any more.`); }) } }, "Take off"), "right"]);
+    ["", make("button", { type: "button", class: "button small plain danger", "aria-label": `Take off ${name}`, on: { click: (event) => busy(event.currentTarget, async () => { await remove(`${path}/entries/${entry.person_id}`); await again(); say(`${name} is not on it any more.`); }) } }, "Take off"), "right"]);
 }
 
 async function enter(one, path, button, again) {

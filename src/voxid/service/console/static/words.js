@@ -11,7 +11,7 @@ export const precisely = (iso) => (iso ? exact.format(new Date(iso)) : "");
 /** Return seconds as `7.4 s`, from two minutes on as `3 min 20 s`, from two hours on as `2 h 5 min`. */
 export function seconds(value) {
   if (value === null || value === undefined) return "";
-  if (value < 120) return `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
+  if (value < 120) return `${value < 10 ? value.toFixed(1) : Math.round(value)}\u00a0s`;
   const whole = Math.round(value), minutes = Math.floor(whole / 60);
   if (minutes < 120) return whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
   return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(minutes / 60)} h`;
@@ -26,7 +26,7 @@ export function clock(value, tenths = false) {
   return tenths ? `${text}.${Math.round((units - whole) * 10)}` : text;
 }
 
-export const percent = (share, digits = 0) => (share === null || share === undefined ? "" : `${(100 * share).toFixed(digits)} %`);
+export const percent = (share, digits = 0) => (share === null || share === undefined ? "" : `${(100 * share).toFixed(digits)}\u00a0%`);
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 export const signed = (value, digits = 1) => (value === null || value === undefined ? "" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`);
 
