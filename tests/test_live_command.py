@@ -62,6 +62,16 @@ def test_a_file_as_fast_as_possible(segmenter: Path, capsys: pytest.CaptureFixtu
     assert written.speakers == ("SPEAKER_00",)
 
 
+def test_fewer_speakers_than_asked_for_lose_no_call(
+    segmenter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of a call it is too late to refuse: what was told stands."""
+    assert main(["live", str(ADA), "--segmenter", str(segmenter), "--fast", "--speakers", "9"]) == 0
+    told = capsys.readouterr()
+    assert "SPEAKER_00" in told.out
+    assert "9 voices were asked for, heard are 1" in " ".join(told.err.split())
+
+
 def test_a_person_reads_turns_and_a_table(segmenter: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["live", str(ADA), "--segmenter", str(segmenter), "--fast"]) == 0
     told = capsys.readouterr().out

@@ -80,9 +80,7 @@ def test_fewer_speakers_than_asked_for_are_told(talk: Timeline, capsys: pytest.C
     assert capsys.readouterr().err == ""
     warn_of_missing(talk, 3)
     told = " ".join(capsys.readouterr().err.split())
-    assert (
-        told == "3 voices were asked for and 2 are heard: there is too little speech to tell so many apart."
-    )
+    assert told == "3 voices were asked for, heard are 2: there is too little speech to tell so many apart."
 
 
 def test_a_confidence_that_is_none(

@@ -18,7 +18,7 @@ from voxid.cli.board import print_line, showing
 from voxid.cli.output import command, note, results
 from voxid.cli.sources import Source, open_source
 from voxid.cli.targets import Targets
-from voxid.cli.who import people_to_name, show_timeline
+from voxid.cli.who import people_to_name, show_timeline, warn_of_missing
 from voxid.errors import VoxidError
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def live(
             print_line(error.to_dict())
             return error.exit_code
         raise
+    warn_of_missing(timeline, count.least)
     if as_json:
         known = replace(timeline, audio_sha256=waveform.sha256)
         print_line({"event": "timeline", **known.to_dict(), "written": [str(path) for path in written]})

@@ -185,9 +185,9 @@ def who(
 
 def warn_of_missing(timeline: Timeline, asked: int) -> None:
     """Say so where fewer speak than were asked for."""
-    if len(timeline.speakers) < asked:
+    if asked > max(1, len(timeline.speakers)):
         note(
-            f"{asked} voices were asked for and {len(timeline.speakers)} are heard: there is too little speech to "
+            f"{asked} voices were asked for, heard are {len(timeline.speakers)}: there is too little speech to "
             "tell so many apart."
         )
 

@@ -69,20 +69,22 @@ def draw_whole(
 
     Args:
         n_frames: of the call.
+        bounds: how many speakers there are; a least number is passed over where fewer voices were heard.
         told: the turns told so far, whose speakers keep their numbers.
         unused: first number no speaker has had.
 
     Raises:
-        InputError: ``speaker_count_invalid``. CompatibilityError: ``plda_missing``.
+        CompatibilityError: ``plda_missing``.
     """
     recalled = recall.recall(n_frames, embedder.bundle)
     if recalled is None:
         return None
-    final, heard, since_s = (
-        replace(options.final, max_gap_s=options.max_gap_s),
-        recalled.heard,
-        recall.since_s,
-    )
+    heard, since_s = recalled.heard, recall.since_s
+    final = replace(options.final, max_gap_s=options.max_gap_s)
+    if bounds.least > len(
+        heard.found
+    ):  # what was told of a call is not lost because fewer came than were expected
+        bounds = SpeakerCount(1, bounds.most)
     drawn = join(heard, embedder, bounds, final)
     turns, labels = drawn.turns, drawn.labels
     remembered = [one for one in told if one.segment.end_s > since_s]

@@ -59,7 +59,7 @@ class LiveSession:
         gallery: people to name; only those whose consent covers ``diarize-name`` are compared. None names nobody.
         bundle: of the embeddings; None takes the gallery's, else the default one.
         embedder: of that bundle; None: one thread of this process's own.
-        count: how many speakers are possible.
+        count: how many speakers are possible; a least number is passed over where fewer voices are heard.
         options: latency and thresholds.
         rate_hz: of the samples that will come.
         uri: short name of the call.
@@ -156,7 +156,6 @@ class LiveSession:
         are the last word on who is a live human voice. A call without speech has no turns.
 
         Raises:
-            InputError: ``speaker_count_invalid``, more speakers were demanded than voices heard.
             StoreError: the gallery is damaged.
         """
         with self._lock:
