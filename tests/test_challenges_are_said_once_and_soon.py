@@ -96,7 +96,7 @@ def test_comes_back_as_it_was_kept(kind: ChallengeKind) -> None:
     assert Challenge.from_dict(challenge.to_dict()) == challenge
 
 
-@pytest.mark.parametrize(("length", "lifetime_s"), [(3, 60.0), (13, 60.0), (6, 0.0)])
+@pytest.mark.parametrize(("length", "lifetime_s"), [(3, 60.0), (13, 60.0), (6, 0.0), (6, 601.0), (6, 1e12)])
 def test_refuses_what_is_no_challenge(length: int, lifetime_s: float) -> None:
-    with pytest.raises(InputError, match="expected 4 to 12 digits and a positive time"):
+    with pytest.raises(InputError, match="expected 4 to 12 digits and a positive time of 600 s at most"):
         Challenge.issue(NOW, length=length, lifetime_s=lifetime_s)

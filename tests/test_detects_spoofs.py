@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,32 @@ def test_clipped_and_noisy_speech_cannot_be_told(detector: SpoofDetector, speech
     noisy = detector.detect(changed(speech, 0.3 * (speech.samples + noise)), detect_speech(speech))
     assert noisy.outcome is SpoofOutcome.CANNOT_TELL
     assert "noise" in noisy.reason
+
+
+def test_what_lies_just_under_the_least_snr_is_not_told_as_the_least(
+    detector: SpoofDetector, speech: Waveform
+) -> None:
+    """No reason says that 7 dB were found where 7 dB are needed."""
+    noise = np.random.default_rng(0).standard_normal(len(speech.samples)) * speech.samples.std()
+    told = {
+        detector.detect(changed(speech, 0.3 * (speech.samples + noise * g)), detect_speech(speech)).reason
+        for g in np.geomspace(0.4, 0.7, 6)
+    }
+    found = [re.search(r"stands (-?[\d.]+) dB above", reason) for reason in told]
+    levels_db = [float(match[1]) for match in found if match]
+    assert levels_db
+    assert max(levels_db) < 7.0
+
+
+def test_genuine_below_zero_is_said_to_be_nearer_to_fakes(tmp_path: Path, speech: Waveform) -> None:
+    """A threshold under 0 holds few people up; the reason does not say that there is no sign of a fake."""
+    bounds = {"spoof_llr": -9.0, "genuine_llr": -8.0}
+    folder = write_detector(tmp_path / "mild", thresholds={"synthetic": bounds, "replay": bounds})
+    verdict = SpoofDetector.load(folder).detect(changed(speech, speech.samples * SPOOF_GAIN))
+    assert verdict.outcome is SpoofOutcome.GENUINE
+    assert verdict.llr is not None
+    assert verdict.llr < 0
+    assert "nearer to fakes than to live speech" in verdict.reason
 
 
 def test_sound_beyond_the_domain_cannot_be_told(tmp_path: Path, speech: Waveform) -> None:

@@ -39,6 +39,8 @@ def test_asks_and_hears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "Say this within 60 s, record it, and run: voxid answer ada" in err
     code, asked = told("challenge", "ada", "--length", "12")
     assert (code, len(asked["words"])) == (0, 12)
+    code, refused = told("answer", "ada", asked["id"], "anser.opus", "--spoof", "off")
+    assert (code, refused["error"]) == (2, "audio_missing")
     code, result = told("answer", "ada", asked["id"], str(ANSWER), "--spoof", "off")
     assert code == 1
     assert [part["name"] for part in result["parts"] if part["holds"] is False] == ["content"]

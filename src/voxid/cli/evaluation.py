@@ -12,7 +12,8 @@ from voxid.cli.lists import Cache, Enrol, Plots, Report, Root, Trials, finish
 from voxid.cli.output import command, note, print_json, progress, results
 
 app = typer.Typer(
-    no_args_is_help=True, help="Measure verification, identification or diarization, with intervals."
+    no_args_is_help=True,
+    help="Measure verification, identification, diarization or spoof detection, with intervals.",
 )
 
 app.command("verification")(verification.verification)

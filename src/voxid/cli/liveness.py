@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -19,6 +20,7 @@ from voxid.cli.output import (
     waiting,
 )
 from voxid.decision import DEFAULT_PROFILE
+from voxid.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +74,9 @@ def challenge(
         print_json(issued.to_dict())
         return
     results().print(issued.text, style="bold", markup=False)
-    note(f"Say this within {seconds:g} s, record it, and run: voxid answer {name} {issued.id} RECORDING")
+    where = [] if gallery == options.DEFAULT_GALLERY else ["--gallery", gallery]
+    run = shlex.join(["voxid", "answer", name, issued.id, "RECORDING", *where])
+    note(f"Say this within {seconds:g} s, record it, and run: {run}")
 
 
 @command
@@ -94,7 +98,7 @@ def answer(
 ) -> int:
     """Decide whether a recording is the person, live, saying what was asked for. Exit code 0 means that all holds.
 
-    A challenge is spent by its first answer, whatever comes of it.
+    A challenge is spent by its first answer, whatever comes of it; a path where nothing is does not count as one.
 
     Example:
 
@@ -103,6 +107,10 @@ def answer(
     from voxid.recognize.liveness import AnswerOptions, answer_challenge
     from voxid.spoof.fusion import SpoofPolicy
 
+    if not audio.exists():
+        raise InputError(
+            "audio_missing", f"There is no file {audio}, and the challenge still stands; check the path."
+        )
     chosen = AnswerOptions(profile=profile, spoof=SpoofPolicy.named(spoof), channel=channel)
     with (
         options.open_gallery(gallery, bundle) as people,

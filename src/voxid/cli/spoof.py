@@ -37,7 +37,7 @@ _EXIT_OF: Final = {
 }
 _COLOUR: Final = {"genuine": "green", "suspicious": "yellow", "spoof": "red", "cannot_tell": "magenta"}
 _WORDS: Final = {
-    "genuine": "no sign of a fake of a kind the detector knows",
+    "genuine": "not taken for a fake of a kind the detector knows",
     "suspicious": "a person should listen",
     "spoof": "taken for synthesised, converted or replayed speech",
     "cannot_tell": "the detector cannot tell",

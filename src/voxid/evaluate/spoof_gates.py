@@ -96,7 +96,8 @@ def check_spoof_gates(
             raise InputError(
                 "gate_not_measured",
                 f"The gate {gate.text!r} has no number to look at in this run; expected one of a family, corpus, "
-                "generator or set that was measured, with verdicts where it needs them; correct or leave it out.",
+                "generator or set that was measured, with verdicts and five people where it needs them; correct or "
+                "leave it out.",
             )
         in_percent = gate.measure not in _COSTS
         scale = 100.0 if in_percent else 1.0

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from voxid.errors import InputError, PolicyError
 
-__all__ = ["DIGITS", "LENGTHS", "WORDS", "Challenge", "ChallengeKind"]
+__all__ = ["DIGITS", "LENGTHS", "MOST_LIFETIME_S", "WORDS", "Challenge", "ChallengeKind"]
 
 ChallengeKind: TypeAlias = Literal["digits", "words"]
 
@@ -29,6 +29,9 @@ WORDS: Final = tuple(
 )
 LENGTHS: Final[dict[ChallengeKind, tuple[int, int, int]]] = {"digits": (4, 6, 12), "words": (3, 4, 8)}
 """Of each kind: the fewest, the usual number and the most there may be."""
+
+MOST_LIFETIME_S: Final = 600.0
+"""A challenge that stays open for longer leaves time to make an answer to it."""
 
 _ID_BYTES: Final = 16
 _MOST_CHANCE: Final = 1e-4  # of speech fixed before the challenge was made; listeners mishear more often
@@ -71,7 +74,7 @@ class Challenge:
         Args:
             now: with time zone.
             length: digits 4 to 12, a guess hits once in 10 * 9 ** (length - 1); words 3 to 8; None: 6 and 4.
-            lifetime_s: until it expires.
+            lifetime_s: until it expires, `MOST_LIFETIME_S` at most.
             source: of chance; None: the operating system's. Anything else is for tests.
 
         Raises:
@@ -79,11 +82,11 @@ class Challenge:
         """
         fewest, usual, most = LENGTHS[kind]
         n_words = usual if length is None else length
-        if not fewest <= n_words <= most or not lifetime_s > 0:
+        if not fewest <= n_words <= most or not 0 < lifetime_s <= MOST_LIFETIME_S:
             raise InputError(
                 "challenge_invalid",
                 f"A challenge of {n_words} {kind} for {lifetime_s:g} s was asked for; expected {fewest} to {most} "
-                f"{kind} and a positive time; change it.",
+                f"{kind} and a positive time of {MOST_LIFETIME_S:g} s at most; change it.",
             )
         chance = secrets.SystemRandom() if source is None else source
         choice = DIGITS if kind == "digits" else WORDS

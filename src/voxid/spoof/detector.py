@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
+from math import floor
 from pathlib import Path
 from typing import Any, Final
 
@@ -291,7 +292,7 @@ def _unusable(quality: SpeechQuality, band_hz: float) -> str | None:
             "record it again with less gain."
         )
     if quality.snr_db is None or quality.snr_db < LEAST_SNR_DB:
-        found = "hardly" if quality.snr_db is None else f"{quality.snr_db:.0f} dB"
+        found = "hardly" if quality.snr_db is None else f"{floor(10 * quality.snr_db) / 10:.1f} dB"
         return (
             f"The speech stands {found} above noise or music, at least {LEAST_SNR_DB:.0f} dB are needed: record it "
             "again in a quieter place."
@@ -307,7 +308,10 @@ def _unusable(quality: SpeechQuality, band_hz: float) -> str | None:
 def _reason(outcome: SpoofOutcome, head: Head, llr: float) -> str:
     against = f"LLR {llr:.2f} of live speech against {HEADS[head.name]}"
     if outcome is SpoofOutcome.GENUINE:
-        return f"{against} reaches {head.genuine_llr:.2f}: no sign of a kind of fake the detector knows."
+        found = "no sign of a kind of fake the detector knows"
+        if llr < 0:
+            found = "nearer to fakes than to live speech, but not so near that people would be held up for it"
+        return f"{against} reaches {head.genuine_llr:.2f}: {found}."
     if outcome is SpoofOutcome.SUSPICIOUS:
         return (
             f"{against} lies between {head.spoof_llr:.2f} and {head.genuine_llr:.2f}: a person should listen."
