@@ -103,3 +103,18 @@ def test_keys_that_ended_make_room_for_others(served: Served, monkeypatch: pytes
     served.clock.advance(2)
     served.service.jobs.purge()
     assert {key.label for key in keys.list()} == {"test", "gate 1", "one more"}
+
+
+def test_a_parameter_nobody_reads_is_refused(served: Served) -> None:
+    """A slip in a name is told, with the names there are, where it would change what comes back."""
+    code, sentence = served.refusal("GET", "/people?limt=1", 422)
+    assert (code, sentence) == (
+        "request_invalid",
+        "The request cannot be used: there is no parameter 'limt' at this address, it has after, limit; see "
+        "/v1/openapi.json.",
+    )
+    (person,) = people(served, 1)
+    path = f"/people/{person}/verifications?chanel=1"
+    assert "it has channel, profile" in served.refusal("POST", path, 422, content=b"RIFF")[1]
+    assert "it has none" in served.refusal("GET", "/policies?x=1", 422)[1]
+    assert served.refusal("POST", "/diarizations?speaker=2", 422, content=b"RIFF")[0] == "request_invalid"

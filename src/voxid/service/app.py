@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from voxid import __version__
@@ -45,6 +45,7 @@ from voxid.service.guard import RequestGuard
 from voxid.service.live import LiveCalls
 from voxid.service.live import router as live_router
 from voxid.service.operations import Operations
+from voxid.service.queries import refuse_unknown
 from voxid.service.settings import ServiceSettings
 from voxid.service.state import Service
 
@@ -90,6 +91,7 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(app.openapi)  # every parameter of a request is looked up in it
         await run_in_threadpool(operations.start)
         await run_in_threadpool(service.start)
         try:
@@ -115,7 +117,7 @@ def create_app(settings: ServiceSettings, clock: Callable[[], datetime] = utc_no
     problems.install(app)
     app.add_middleware(RequestGuard, limits=settings.limits, secure=settings.secure_cookies)
     for router in ROUTERS:
-        app.include_router(router, prefix=PREFIX)
+        app.include_router(router, prefix=PREFIX, dependencies=[Depends(refuse_unknown)])
     app.include_router(privacy.public_router)
     openapi.install(app)
     console.install(app)

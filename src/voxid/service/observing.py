@@ -15,7 +15,15 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["UNMATCHED", "Around", "RequestObserver", "ServedRequest", "current_request", "refused_with"]
+__all__ = [
+    "UNMATCHED",
+    "Around",
+    "RequestObserver",
+    "ServedRequest",
+    "current_request",
+    "refused_with",
+    "route_of",
+]
 
 UNMATCHED: Final = "unmatched"
 """The route of a request that no route was found for."""
@@ -100,7 +108,7 @@ class RequestObserver:
             raise
         finally:
             request.duration_s = time.perf_counter() - began_s
-            request.route = _route_of(scope)
+            request.route = route_of(scope)
             request.request_id = str(scope["state"].get("request_id", ""))
             for one in reversed(entered):
                 one.__exit__(None, None, None)
@@ -121,7 +129,8 @@ def _noting(request: ServedRequest, send: Send) -> Callable[[Message], Any]:
     return noting
 
 
-def _route_of(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
+    """Return the template of a request's address, once its route is found; `UNMATCHED` where there is none."""
     path = getattr(scope.get("route"), "path", None)
     if path is not None:
         # Some versions of FastAPI know a route with the prefix of its router, some without.
