@@ -28,6 +28,12 @@ def test_unsure_turns_are_listed_one_by_one() -> None:
     assert len(talk.review(ReviewPolicy(1.0))) == 2
 
 
+def test_a_confidence_just_under_the_least_is_told_to_a_tenth() -> None:
+    """Only 60 %, under 60 %, would explain nothing."""
+    talk = Timeline((Turn(Segment(0, 2), "Anna", True, 4.0, 0.598),), 5.0)
+    assert talk.review()[0].reason == "Only 59.8% sure that this is Anna; under 60%, listen and decide."
+
+
 def test_a_suggested_name_is_listed_once_and_never_applied() -> None:
     """At the speaker's longest turn, with both numbers and how much it is about."""
     talk = Timeline(

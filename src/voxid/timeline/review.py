@@ -83,10 +83,10 @@ def find_doubts(turns: Sequence[Turn], policy: ReviewPolicy) -> tuple[ReviewItem
 
 
 def _say_unsure(confidence: float, turn: Turn, policy: ReviewPolicy) -> str:
-    return (
-        f"Only {confidence:.0%} sure that this is {turn.speaker}; under {policy.min_confidence:.0%}, "
-        "listen and decide."
-    )
+    found, least = f"{confidence:.0%}", f"{policy.min_confidence:.0%}"
+    if found == least:  # "only 60%, under 60%" would explain nothing
+        found = f"{confidence:.1%}"
+    return f"Only {found} sure that this is {turn.speaker}; under {least}, listen and decide."
 
 
 def _say_suggested(person: str, turns: Sequence[Turn]) -> str:
