@@ -149,7 +149,7 @@ class Keyring:
         """Return the keyed hash (32 bytes) a person is found by."""
         return _keyed_hash(self._lookup_key, bound_to("name", tenant, lookup_name))
 
-    def integrity_tag(self, *parts: bytes) -> bytes:
+    def integrity_tag(self, *parts: bytes | memoryview) -> bytes:
         """Return the keyed hash (32 bytes) over the parts and their lengths, in order."""
         return _tag(self._integrity_key, parts)
 
@@ -212,7 +212,7 @@ def seal(key: AESGCM, plain: bytes, associated: bytes) -> bytes:
     return nonce + key.encrypt(nonce, plain, associated)
 
 
-def open_sealed(key: AESGCM, sealed: bytes, associated: bytes) -> bytes | None:
+def open_sealed(key: AESGCM, sealed: bytes | memoryview, associated: bytes) -> bytes | None:
     """Return the plain bytes, or None when the sealed bytes, the place or the key are not the ones sealed."""
     if len(sealed) < _NONCE_BYTES + _TAG_BYTES:
         return None
@@ -346,7 +346,7 @@ def next_key_file(path: Path) -> Path:
     return path.with_name(path.name + NEXT_SUFFIX)
 
 
-def _tag(key: bytes, parts: Sequence[bytes]) -> bytes:
+def _tag(key: bytes, parts: Sequence[bytes | memoryview]) -> bytes:
     lengths = ",".join([str(len(part)) for part in parts]).encode()
     return _keyed_hash(key, b"".join((lengths, b":", *parts)))
 
