@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from voxid.audio import Waveform
 from voxid.diarize.apart import keep_apart
-from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster
+from voxid.diarize.clustering import Clustering, ClusterOptions, cluster
 from voxid.diarize.gating import count_voices, hear_chunks
 from voxid.diarize.local import STEP_S, LocalVoices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
@@ -28,9 +28,8 @@ from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.diarize.smoothing import CELL_S, decide_cells
 from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
 from voxid.diarize.turns import DrawnTurn
-from voxid.diarize.windows import Windows, embed_windows, no_speech_in, plan_windows
+from voxid.diarize.windows import Windows, embed_windows, no_speech_in, plan_windows, window_voices
 from voxid.embedding import Embedder, with_margin
-from voxid.features import FRAME_HOP_S
 
 _HEARD: Final = 0.4  # share of the work that is done when the chunks are heard, by time
 _EMBEDDED: Final = 0.97  # and when the voices are embedded
@@ -232,11 +231,7 @@ def _cluster(
         clustered = np.flatnonzero(windows.clustered)
     if len(clustered) < count.least:
         clustered = np.arange(len(windows))
-    spoken_s = windows.speech_frames[clustered] * FRAME_HOP_S
-    step_share = options.step_s * options.cluster_every / options.window_s
-    weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
-    starts_s = windows.bounds[clustered, 0] * FRAME_HOP_S
-    voices = Voices.of_windows(heard.embeddings[clustered], weights, starts_s)
+    voices = window_voices(windows, heard.embeddings, clustered, options)
     chosen = ClusterOptions.of(options, options.threshold_for(embedder.bundle))
     clustering = cluster(voices, count, chosen, embedder.bundle.plda)
     labels = np.full(len(windows), -1, np.int64)

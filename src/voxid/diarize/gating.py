@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from voxid.audio import Waveform
+from voxid.diarize.local import STEP_S
 from voxid.diarize.options import DiarizeOptions
 from voxid.diarize.progress import Progress, part_of
-from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, default_segmenter
+from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, chunk_weights, default_segmenter
 from voxid.diarize.windows import check_long_enough
-from voxid.features import FRAME_HOP_S
 from voxid.segments import Segment
 from voxid.speech import detect_speech, speech_mask
 
-STEP_S = STEP_FRAMES * FRAME_HOP_S
 _NETWORK_SHARE: Final = 0.75  # of the time that hearing the chunks and finding speech takes
 
 
@@ -32,7 +31,7 @@ def count_voices(activity: LocalActivity) -> NDArray[np.float32]:
     """Return (F,) how many voices are heard in each step: the mean over the chunks, their middles counting most."""
     n_steps = -(-activity.n_frames // STEP_FRAMES)
     total, cover = np.zeros(n_steps, np.float32), np.zeros(n_steps, np.float32)
-    window = (0.1 + np.hanning(activity.probability.shape[1] + 2)[1:-1]).astype(np.float32)
+    window = chunk_weights(activity.probability.shape[1])
     for chunk in range(len(activity)):
         start = int(activity.start_frames[chunk]) // STEP_FRAMES
         weight = window[: max(0, n_steps - start)]

@@ -159,6 +159,11 @@ def _batches(
         )
 
 
+def chunk_weights(n_steps: int) -> NDArray[np.float32]:
+    """Return (S,) how much each step of a chunk counts where chunks overlap: the middle most, the edges a tenth."""
+    return (0.1 + np.hanning(n_steps + 2)[1:-1]).astype(np.float32)
+
+
 def quiet_to(features: NDArray[np.float32], chunk_frames: int) -> NDArray[np.float32]:
     """Return (chunk_frames, 80): what is missing at the end is as quiet as the quietest frame (T, 80) there is."""
     missing = chunk_frames - len(features)

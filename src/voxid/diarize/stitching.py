@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.diarize.local import STEP_S, LocalVoices
-from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
+from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity, chunk_weights
 from voxid.diarize.turns import DrawnTurn
 from voxid.diarize.windows import find_runs
 from voxid.timeline import Segment
@@ -46,7 +46,7 @@ def stitch(activity: LocalActivity, found: LocalVoices, labels: NDArray[np.int64
     steps = activity.probability.shape[1]
     total = np.zeros((n_steps, max(1, int(labels.max(initial=-1)) + 1)), np.float32)
     count, cover = np.zeros(n_steps, np.float32), np.zeros(n_steps, np.float32)
-    window = (0.1 + np.hanning(steps + 2)[1:-1]).astype(np.float32)
+    window = chunk_weights(steps)
     first = np.searchsorted(found.chunk, np.arange(len(activity) + 1))
     for chunk in range(len(activity)):
         start = int(activity.start_frames[chunk]) // STEP_FRAMES

@@ -13,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import Waveform
-from voxid.diarize.clustering import ClusterOptions, Voices, cluster
+from voxid.diarize.clustering import ClusterOptions, cluster
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.smoothing import decide_cells, draw_turns
 from voxid.diarize.turns import DrawnTurn
 from voxid.diarize.vbx import resegment
-from voxid.diarize.windows import Windows, check_long_enough, embed_windows, no_speech_in, plan_windows
+from voxid.diarize.windows import (
+    Windows,
+    check_long_enough,
+    embed_windows,
+    no_speech_in,
+    plan_windows,
+    window_voices,
+)
 from voxid.embedding import Embedder, with_margin
-from voxid.features import FRAME_HOP_S
 from voxid.plda import Plda
 from voxid.speech import detect_speech, speech_mask
 from voxid.timeline import Segment
@@ -123,11 +129,8 @@ def join_windows(
     clustered = np.flatnonzero(windows.clustered)
     if len(clustered) < count.least:
         clustered = np.arange(len(windows))
-    spoken_s = windows.speech_frames[clustered] * FRAME_HOP_S
-    step_share = options.step_s * options.cluster_every / options.window_s
-    weights = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
     labels = np.full(len(windows), -1, dtype=np.int64)
-    voices = Voices.of_windows(embeddings[clustered], weights, windows.bounds[clustered, 0] * FRAME_HOP_S)
+    voices = window_voices(windows, embeddings, clustered, options)
     labels[clustered] = cluster(voices, count, ClusterOptions.of(options, threshold), plda).labels
     if options.resegmentation == "vb" and plda is not None:
         # Posteriors are voted on as embeddings are: the centroid of a speaker is then nearly an axis of its own.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
+from voxid.diarize.clustering import Voices
 from voxid.diarize.options import DiarizeOptions
 from voxid.diarize.progress import Progress
 from voxid.embedding import Embedder
@@ -96,6 +97,24 @@ def find_stretches(speech: NDArray[np.float32], bridge_frames: int) -> NDArray[n
     starts = runs[np.concatenate([[True], apart]), 0]
     ends = runs[np.concatenate([apart, [True]]), 1]
     return np.stack([starts, ends], axis=1)
+
+
+def window_voices(
+    windows: Windows,
+    embeddings: NDArray[np.float32],
+    rows: NDArray[np.integer],
+    options: DiarizeOptions,
+) -> Voices:
+    """Return some of the windows as voices to be clustered, each with the seconds it adds to those it overlaps.
+
+    Args:
+        embeddings: (K, D) unit rows, centred, of all windows.
+        rows: which.
+    """
+    spoken_s = windows.speech_frames[rows] * FRAME_HOP_S
+    step_share = options.step_s * options.cluster_every / options.window_s
+    added_s = np.maximum(spoken_s * min(1.0, step_share), FRAME_HOP_S)
+    return Voices.of_windows(embeddings[rows], added_s, windows.bounds[rows, 0] * FRAME_HOP_S)
 
 
 def plan_windows(speech: NDArray[np.float32], options: DiarizeOptions) -> Windows:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from voxid.diarize.local import STEP_S
 from voxid.diarize.online.hearing import Hearing
 from voxid.diarize.online.speakers import Assignment
+from voxid.diarize.segmentation import chunk_weights
 from voxid.diarize.stitching import SpeakerActivity, decide, draw
 from voxid.diarize.turns import DrawnTurn
 from voxid.segments import Segment
@@ -53,7 +54,7 @@ class Tracks:
         """Take a window in, correct who was told, and tell what lies before ``until_step``."""
         self._reach(heard.end_step, n_speakers)
         place = slice(heard.start_step - self.start_step, heard.end_step - self.start_step)
-        window = (0.1 + np.hanning(len(heard.probability) + 2)[1:-1]).astype(np.float32)
+        window = chunk_weights(len(heard.probability))
         known = np.flatnonzero(assigned.speaker >= 0)
         probability = heard.probability[:, heard.column[known]] * window[:, None]
         self._total[place, assigned.speaker[known]] += probability  # no two of a window share a speaker
