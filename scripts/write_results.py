@@ -1,6 +1,6 @@
 """Write results into pages between their markers from what the benches measured: no number is typed by hand.
 
-python scripts/write_results.py        reads bench/results, rewrites README.md and docs/diarization.md
+python scripts/write_results.py        reads bench/results, rewrites README.md and pages of docs
 """
 
 from __future__ import annotations
@@ -318,6 +318,32 @@ def cohort_row(name: str, cohort: dict[str, Any]) -> str:
     return f"| {name} | {flagged} | {held} | {cohort['recordings']} |"
 
 
+def start_rows(results: Path) -> str:
+    """Return the table of docs/storage.md: what the start of a gallery of very many people takes."""
+    measured = json.loads((results / "start.json").read_text(encoding="utf-8"))
+    parts = [
+        ("library", "opened", "`Gallery.open`"),
+        ("library", "identified", "and the first `identify`"),
+        ("serve", "ready", "`voxid serve` ready"),
+        ("serve", "verified", "first verification"),
+        ("serve", "identified", "first identification, the index being ready"),
+    ]
+    found = {(row["started"], row["index_file"]): row for row in measured["rows"]}
+    rows = [
+        f"{measured['people']:,} people in a file of {measured['file_mb']} MB, from the start of the process, imports "
+        f"and networks included: seconds of processor time and the most memory until then "
+        f"({measured['measured_at']}, two cores).",
+        "",
+        "| until | without an index file | with one |",
+        "|---|--:|--:|",
+    ]
+    for started, part, title in parts:
+        both = (found[started, kept][part] for kept in (False, True))
+        cells = (f"{one['cpu_s']:.1f} s, {one['peak_mb']} MB" for one in both)
+        rows.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def rewrite(page: Path, text: str) -> None:
     """Put text between the markers of a page."""
     whole = page.read_text(encoding="utf-8")
@@ -326,10 +352,11 @@ def rewrite(page: Path, text: str) -> None:
 
 
 def main() -> None:
-    """Rewrite README.md, docs/diarization.md and docs/spoof.md between the markers."""
+    """Rewrite README.md, docs/diarization.md, docs/spoof.md and docs/storage.md between the markers."""
     rewrite(ROOT / "README.md", section(RESULTS))
     rewrite(ROOT / "docs" / "diarization.md", ablations(diarization_studies(RESULTS)))
     rewrite(ROOT / "docs" / "spoof.md", spoof_tables(RESULTS))
+    rewrite(ROOT / "docs" / "storage.md", start_rows(RESULTS))
 
 
 if __name__ == "__main__":
