@@ -69,11 +69,14 @@ function show() {
 function line(entry) {
   return row(
     ["No.", make("span", { class: "number soft" }, String(entry.sequence))], ["When", make("span", { class: "number" }, precisely(entry.at))],
-    ["Act", make("b", {}, entry.act)], ["Outcome", badge(entry.outcome, kindOf(entry.outcome))],
+    ["Act", make("b", {}, breakable(entry.act))], ["Outcome", badge(entry.outcome, kindOf(entry.outcome))],
     ["By", `${entry.actor.kind}${entry.actor.id ? ` ${entry.actor.id}` : ""}`], ["About", about(entry), "whole"],
     ["", make("button", { type: "button", class: "button small plain", "aria-label": `Details and proof of entry ${entry.sequence}`, on: { click: (event) => busy(event.currentTarget, () => detail(entry)) } }, "Details"), "right"],
   );
 }
+
+// An act in parts, between which a line may end.
+const breakable = (act) => act.split(/(?<=[._])/).flatMap((part) => [part, make("wbr")]);
 
 function about(entry) {
   if (entry.person_id?.startsWith("unknown-")) return make("a", { href: "/console/unknown", class: "code", title: entry.person_id }, entry.person_id.slice("unknown-".length));
