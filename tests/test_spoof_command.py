@@ -58,6 +58,8 @@ def test_people_read_a_word_and_a_reason(folder: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert "spoof  taken for synthesised, converted or replayed speech" in told
     assert "Least live of 2 pieces" in told
+    assert any(line.startswith("LLR ") and line.endswith(".") for line in told.splitlines())
+    assert max(len(line) for line in told.splitlines()) > 80
 
 
 def test_a_missing_detector_has_a_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,10 +49,10 @@ def exit_code_of(outcome: Outcome) -> int:
 
 
 def results() -> Console:
-    """Return the console for results (stdout)."""
+    """Return the console for results (stdout). Lines are broken for a terminal alone: in a pipe they stay whole."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def notes() -> Console:
