@@ -14,9 +14,9 @@ PACKAGE = ROOT / "src" / "voxid"
 
 # A room imports only rooms to its left.
 ORDER = (
-    "errors stages recipes graph segments timeline containers decoding packed audio features spectrogram frontend "
-    "silero speech narrowband score plda calibration spoof decision backend bundle embedding zoo picture audit gallery "
-    "recognize diarize privacy simulate evaluate train service client cli"
+    "errors allocation stages recipes graph segments timeline containers decoding packed audio features "
+    "spectrogram frontend silero speech narrowband score plda calibration spoof decision backend bundle "
+    "embedding zoo picture audit gallery recognize diarize privacy simulate evaluate train service client cli"
 ).split()
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[:2] != "__")

@@ -16,16 +16,16 @@ import pytest
 
 from calls import make_call
 from live_service import running
+from voxid.allocation import keep_little_freed_memory, set_aside_what_stays
 from voxid.audio import SAMPLE_RATE_HZ
 from voxid.client import CallFormat, Client
-from voxid.service.allocation import keep_little_freed_memory, set_aside_what_stays
 
 ALLOCATE_IN_THREADS = """
 import re
 import threading
 from pathlib import Path
 
-from voxid.service.allocation import keep_little_freed_memory
+from voxid.allocation import keep_little_freed_memory
 
 told = keep_little_freed_memory()
 together = threading.Barrier(8)
@@ -75,6 +75,31 @@ def test_an_operator_who_chose_otherwise_is_left_to_it() -> None:
 def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_little_freed_memory()
+
+
+KEEP_A_LITTLE_OF_MUCH = """
+from pathlib import Path
+
+from voxid.allocation import give_back_freed_memory
+
+def resident_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+blocks = [bytearray(50_000) for _ in range(2_000)]
+del blocks[:1_990]
+before = resident_mib()
+give_back_freed_memory()
+print(before - resident_mib())
+"""
+
+
+@glibc_only
+def test_freed_memory_goes_back_from_under_what_stays() -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", KEEP_A_LITTLE_OF_MUCH], env=kept, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) > 50
 
 
 def test_a_call_that_is_over_is_gone_without_the_garbage_collector(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from voxid.allocation import give_back_freed_memory
 from voxid.errors import CompatibilityError, InputError
 
 __all__ = ["CARD_FILE", "GRAPH_FILE", "GraphRuns", "OpenModel", "open_model", "release_memory"]
@@ -93,9 +92,7 @@ def release_memory(session: GraphRuns, inputs: dict[str, NDArray[np.float32]]) -
         # A build of ONNX Runtime without an arena refuses, by classes of its own: it keeps nothing to give back.
         with suppress(Exception):
             session.run(None, inputs, options)
-        if sys.platform == "linux":
-            with suppress(OSError, AttributeError):  # malloc_trim is glibc's alone
-                ctypes.CDLL(None).malloc_trim(0)
+        give_back_freed_memory()
 
 
 def _digests(card: dict[str, Any]) -> tuple[Any, ...]:

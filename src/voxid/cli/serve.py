@@ -51,7 +51,7 @@ def serve(
     read = settings_from(
         settings, {"data": data, "gallery": gallery, "host": host, "port": port, "bundle": bundle}
     )
-    from voxid.service.allocation import keep_little_freed_memory, set_aside_what_stays
+    from voxid.allocation import give_back_now_and_then, keep_little_freed_memory, set_aside_what_stays
     from voxid.service.app import create_app
     from voxid.service.serving import first_key, server_for
 
@@ -70,6 +70,7 @@ def serve(
             sys.stdout.write(f"{key}\n")
             sys.stdout.flush()
     set_aside_what_stays()
+    give_back_now_and_then()
     server_for(app, read).run()
 
 
