@@ -20,9 +20,10 @@ from voxid.plda import Plda
 if TYPE_CHECKING:
     from voxid.bundle import Bundle
 
-SHORT_S = 50.0
-"""Seconds of speech below which ``auto`` is AHC. On 120 pieces of 30 s of tuning conversations it puts 4.9 % of windows
-to the wrong speaker, VBx 7.3 and NME-SC 19.8; at 60 s 7.1, 7.3 and 17.1; on whole ones (3 min) 9.8, 6.0, 7.1."""
+SHORT_S = 30.0
+"""Seconds of speech below which ``auto`` is AHC, unless the number is given. Of pieces of 20, 30 and 60 s of tuning
+conversations it puts 4.6, 4.8 and 7.8 % of the windows to the wrong speaker, VBx 7.6, 4.7 and 6.2; with the number
+given 2.9, 3.7 and 7.4, VBx 2.9, 2.9 and 3.4."""
 
 _TUNED = (AUTOMATIC, "ahc", "k-means", "nme-sc")
 """Methods that use the bundle's joining threshold; the others find theirs in the recording."""
@@ -86,17 +87,19 @@ class ClusterOptions:
             direct_windows=options.direct_windows,
         )
 
-    def settled(self, crowded: bool, speech_s: float, plda: Plda | None) -> ClusterOptions:
+    def settled(self, crowded: bool, speech_s: float, given: bool, plda: Plda | None) -> ClusterOptions:
         """Return the options with a method in place of ``auto``.
 
         Args:
             crowded: whether chunks hold several voices.
             speech_s: seconds of speech in all.
+            given: whether the number of speakers is.
             plda: the bundle's.
         """
         if self.method != AUTOMATIC:
             return self
-        if crowded or speech_s < SHORT_S:
+        short = speech_s < SHORT_S
+        if crowded or (short and (plda is None or not given)):
             return replace(self, method="ahc")
         return replace(self, method="nme-sc") if plda is None else replace(self, method="vbx", threshold=None)
 
