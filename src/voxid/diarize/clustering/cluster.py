@@ -102,9 +102,9 @@ def find_labels(task: Task) -> Labels:
 def find_automatically(task: Task) -> Labels:
     """Return labels as :func:`find_labels`; by AHC where an exact count is asked for and the method finds another.
 
-    Splitting or joining what it made of the recording is worse than cutting the tree there. ``vbx`` looks at cuts of the
-    tree itself: with the true count 3.6 % of the windows of 42 tuning conversations go to the wrong speaker, where VBx
-    begun once, or else AHC, gave them 6.7 %.
+    Splitting or joining what it made of the recording is worse than cutting the tree there. ``vbx`` looks at cuts
+    of the tree itself: with the true count 3.6 % of the windows of 42 tuning conversations go to the wrong speaker,
+    where VBx begun once, or else AHC, put 6.7 %.
     """
     labels = METHODS[task.options.method](task)
     if task.least == task.most and int(labels.max()) + 1 != task.least:
