@@ -44,6 +44,17 @@ def test_hears_what_is_said(answer: str) -> None:
     assert not other.answered_by(heard.said)
 
 
+def test_hears_what_a_noise_gate_let_through() -> None:
+    """Pauses of exact zeros, as gates and cut recordings have them, change nothing."""
+    samples = load(ANSWERS / "ada_634986.opus").samples
+    frames = samples[: len(samples) // 400 * 400].reshape(-1, 400)
+    power = np.square(frames).mean(axis=1)
+    gated = np.where((power > power.max() * 1e-3)[:, None], frames, np.float32(0)).ravel()
+    assert (gated == 0).mean() > 0.1
+    answer = np.concatenate([np.zeros(16_000, np.float32), gated, np.zeros(16_000, np.float32)])
+    assert default_listener().hear(answer, asked("634986")).said == tuple("634986")
+
+
 def test_hears_nothing_in_the_order_it_is_asked() -> None:
     """What was heard before does not change what is heard now."""
     first, second = (load(ANSWERS / f"ada_{said}.opus").samples for said in ("634986", "170296"))
