@@ -15,9 +15,13 @@ from level_detector import SPOOF_GAIN, write_detector
 from live_service import running
 from voices import noise
 from voxid.audio import SAMPLE_RATE_HZ, load
+from voxid.audit.actors import Actor
 from voxid.client import CallFormat, LiveCall
 from voxid.diarize.online import LiveOptions, LiveSession, SideSession, SpoofEvent
 from voxid.evaluate.oracle_segmenter import OracleSegmenter
+from voxid.service.live.call import LiveCall as FollowedCall
+from voxid.service.live.call import Place
+from voxid.service.live.messages import Start
 from voxid.spoof.detector import SpoofDetector
 from voxid.timeline import read_rttms
 
@@ -131,3 +135,40 @@ def test_verdicts_come_over_the_socket(tmp_path: Path, folder: Path, stereo: np.
             call.send(stereo[: 8 * SAMPLE_RATE_HZ])
             call.end()
         assert call.verdicts == {}
+
+
+def test_calls_that_wait_are_heard_before_anybody_is_judged(
+    tmp_path: Path, folder: Path, stereo: np.ndarray
+) -> None:
+    """Verdicts then come every 20 s only, and at the end; where nobody waits they come when enough was said."""
+    start = Start.model_validate(
+        {
+            "type": "start",
+            "sample_rate_hz": 16_000,
+            "encoding": "float32",
+            "channels": 2,
+            "channel_names": SIDES,
+            "latency_s": 1.0,
+            "names": False,
+        }
+    )
+    sound = np.tile(stereo, (3, 1))[: 24 * SAMPLE_RATE_HZ].astype("<f4")
+    first_s = {}
+    with running(tmp_path, detector=folder) as service:
+        tenant = service.service.tenants.get("default")
+        for busy in (False, True):
+            place = Place(tenant, Actor("system", "test"), f"call-{busy}", "token")
+            call = FollowedCall(place, start, service.service.inference, lambda: None, lambda _: None)
+            told = []
+            for at in range(0, len(sound), SAMPLE_RATE_HZ):
+                call.put(sound[at : at + SAMPLE_RATE_HZ].tobytes())
+                while call.hear(lambda busy=busy: busy):
+                    pass
+                told += [one["at_s"] for one in call.journal.since(0) if one["type"] == "spoof"]
+            first_s[busy] = min(told)
+            call.end("done")
+            call.hear(lambda: True)
+            last = [one for one in call.journal.since(0) if one["type"] == "spoof" and one["final"]]
+            assert [one["outcome"] for one in last] == ["genuine", "spoof"]
+    assert first_s[False] < 10
+    assert 20 <= first_s[True] <= 22

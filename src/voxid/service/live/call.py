@@ -27,6 +27,7 @@ __all__ = ["LiveCall", "Place"]
 _PIECE_S: Final = 1.0  # heard at once at most, so that calls take turns
 _LEAST_S: Final = 0.25  # worth waking a thread for
 _UNHURRIED_S: Final = 1.0  # of audio waiting: who is further behind is heard before anybody is judged
+_UNJUDGED_S: Final = 20.0  # at most: also where there is never time, a voice is judged so often
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class LiveCall:
 
     Audio is put in from the event loop, and heard by `hear`, which a pool of threads calls as long as `put` says that
     something waits. `told` is called, from any thread, whenever there is news in the journal; `judged` is told the last
-    verdict on each voice. The spoof detector runs when the call is not behind: hearing comes first.
+    verdict on each voice. The spoof detector runs when neither this call nor another waits to be heard, or when it did
+    not for 20 s: hearing comes first. What it does not come to meanwhile is judged at the end of the call.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class LiveCall:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._hearing = False
+        self._judged_s = 0.0
         self._ending: str | None = None
 
     @property
@@ -110,12 +113,16 @@ class LiveCall:
                 self._ending = outcome
             return self.timeline is None and self._claim()
 
-    def hear(self) -> bool:
-        """Hear about a second of what waits; return whether more waits, so that it is to be called again."""
+    def hear(self, others_wait: Callable[[], bool] = lambda: False) -> bool:
+        """Hear about a second of what waits; return whether more waits, so that it is to be called again.
+
+        Args:
+            others_wait: whether other calls wait to be heard by this thread.
+        """
         data = self._next()
         try:
             with acting_as(self.place.actor):
-                messages = self._heard(data) if data else self._ended()
+                messages = self._heard(data, others_wait) if data else self._ended()
         except VoxidError as error:
             messages = [problem(error)]
             if not data:  # the last pass failed: what was told while the call went on is all there is
@@ -145,7 +152,7 @@ class LiveCall:
             self._waiting_bytes -= self._piece - room
         return b"".join(taken)
 
-    def _heard(self, data: bytes) -> list[Message]:
+    def _heard(self, data: bytes, others_wait: Callable[[], bool]) -> list[Message]:
         samples = decode(data, self.start)
         quality = self._meter.add(samples)
         if isinstance(self._session, SideSession):
@@ -155,9 +162,17 @@ class LiveCall:
         else:
             scale = 32_768.0 if samples.dtype.kind == "i" else 1.0
             events = self._session.feed((samples.mean(axis=1) / scale).astype("f4"))
-        judged = self._session.judge() if self.behind_s <= _UNHURRIED_S else []
+        judged = self._verdicts(others_wait)
         told = [*self._messages(events), *self._watched(), *map(self._verdict, judged)]
         return [*told, *({**one, "behind_s": round(self.behind_s, 2)} for one in quality)]
+
+    def _verdicts(self, others_wait: Callable[[], bool]) -> list[SpoofEvent]:
+        """Return what the spoof detector finds, where there is time to ask it."""
+        overdue = self.heard_s - self._judged_s >= _UNJUDGED_S
+        if (self.behind_s > _UNHURRIED_S or others_wait()) and not overdue:
+            return []
+        self._judged_s = self.heard_s
+        return self._session.judge()
 
     def _ended(self) -> list[Message]:
         """Hear the call once more as a whole, and write down that it was."""

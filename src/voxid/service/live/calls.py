@@ -68,6 +68,7 @@ class LiveCalls:
         self._inference = inference
         self._judged = judged
         self._calls: dict[str, Connected] = {}
+        self._due: set[Connected] = set()  # who waits for a thread
         self._opening = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -123,6 +124,7 @@ class LiveCalls:
     def hear(self, connected: Connected) -> None:
         """Let the pool hear what waits of a call, one piece after another, calls in turn."""
         if self._pool is not None:
+            self._due.add(connected)
             with contextlib.suppress(RuntimeError):  # the service ends
                 self._pool.submit(self._hear_piece, connected)
 
@@ -146,8 +148,9 @@ class LiveCalls:
         self._calls.clear()
 
     def _hear_piece(self, connected: Connected) -> None:
+        self._due.discard(connected)
         try:
-            again = connected.call.hear()
+            again = connected.call.hear(lambda: bool(self._due))
         except Exception:
             _log.exception("a live call was given up because of a defect")
             return
