@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 _HEAD_KEY: Final = "audit"
+# Built once: composing a statement costs SQLAlchemy more time than SQLite takes to answer it.
+_READ_HEAD: Final = sa.select(meta.c.value).where(meta.c.key == _HEAD_KEY)
+_READ_KEY: Final = sa.select(audit_keys).where(audit_keys.c.person_id == sa.bindparam("of_person"))
 _HEAD: Final = struct.Struct(">Q32sB")  # entries, last hash, number of peaks; then the peaks, then the tag
 _READ_AT_ONCE: Final = 2000
 _NUMBERS_AT_ONCE: Final = 400
@@ -78,7 +81,7 @@ class LogState(NamedTuple):
     @classmethod
     def read(cls, connection: sa.Connection, keyring: Keyring) -> LogState | None:
         """Return the state as stored; None when the row is missing or its tag is wrong."""
-        value = connection.execute(sa.select(meta.c.value).where(meta.c.key == _HEAD_KEY)).scalar()
+        value = connection.execute(_READ_HEAD).scalar()
         if value is None or len(value) < _HEAD.size + HASH_BYTES:
             return None
         body, tag = value[:-HASH_BYTES], value[-HASH_BYTES:]
@@ -376,7 +379,7 @@ def _tag(keyring: Keyring, sequence: int, line: bytes, sealed: bytes) -> bytes:
 
 
 def _key_row(connection: sa.Connection, person_id: str) -> Any:
-    return connection.execute(sa.select(audit_keys).where(audit_keys.c.person_id == person_id)).one_or_none()
+    return connection.execute(_READ_KEY, {"of_person": person_id}).one_or_none()
 
 
 def _key_place(person_id: str, person: str) -> bytes:

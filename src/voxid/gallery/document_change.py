@@ -13,6 +13,8 @@ from voxid.errors import CompatibilityError
 from voxid.gallery import counters
 from voxid.gallery.database import Named
 from voxid.gallery.document_rows import (
+    ONE_DOCUMENT,
+    WRAPPED_KEY,
     DocumentKeys,
     DocumentRow,
     document_key,
@@ -131,8 +133,7 @@ class DocumentChange:
         rows = self._rows_of(person_id)
         for row in rows:
             self._delete(row)
-        query = sa.select(person_keys.c.wrapped_key).where(person_keys.c.person_id == person_id)
-        wrapped = self._connection.execute(query).scalar()
+        wrapped = self._connection.execute(WRAPPED_KEY, {"of_person": person_id}).scalar()
         if wrapped is not None:
             self._connection.execute(person_keys.delete().where(person_keys.c.person_id == person_id))
             self._count(-1, person_key_element(self._keyring, person_id, wrapped))
@@ -170,8 +171,7 @@ class DocumentChange:
         return self._keyring.documents if person_id is None else document_key(self.person_key(person_id))
 
     def _row(self, kind: str, id_: str) -> DocumentRow | None:
-        query = sa.select(documents).where(documents.c.kind == kind, documents.c.id == id_)
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(ONE_DOCUMENT, {"of_kind": kind, "of_id": id_}).one_or_none()
         return None if row is None else DocumentRow(*row)
 
     def _rows_of(self, person_id: str) -> list[DocumentRow]:

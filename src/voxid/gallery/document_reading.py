@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from voxid.errors import StoreError
 from voxid.gallery import counters
 from voxid.gallery.database import Database, Named, damaged
-from voxid.gallery.document_rows import DocumentKeys, DocumentRow, document_elements
+from voxid.gallery.document_rows import ONE_DOCUMENT, DocumentKeys, DocumentRow, document_elements
 from voxid.gallery.documents import Counted, Document
 from voxid.gallery.keys import Keyring
 from voxid.gallery.roster import DocumentState, State
@@ -40,7 +40,7 @@ class DocumentReading:
         Raises:
             StoreError: store_damaged, naming it.
         """
-        found = self._documents((documents.c.kind == kind) & (documents.c.id == id_), 1)
+        found = self._opened(ONE_DOCUMENT, {"of_kind": kind, "of_id": id_})
         return found[0] if found else None
 
     def document_version(self, kind: str, id_: str) -> int | None:
@@ -117,9 +117,11 @@ class DocumentReading:
             raise damaged(self.path, "its list of documents does not match its integrity tag")
 
     def _documents(self, fits: sa.ColumnElement[bool], limit: int | None) -> list[Document]:
-        query = sa.select(documents).where(fits).order_by(documents.c.id).limit(limit)
+        return self._opened(sa.select(documents).where(fits).order_by(documents.c.id).limit(limit), {})
+
+    def _opened(self, query: sa.Select[Any], values: Mapping[str, str]) -> list[Document]:
         with self._database.reading() as connection:
-            rows = [DocumentRow(*row) for row in connection.execute(query)]
+            rows = [DocumentRow(*row) for row in connection.execute(query, values)]
             keys = DocumentKeys(connection, self.keyring, self.path)
             try:
                 return [row.opened(keys, self.keyring, self.path) for row in rows]

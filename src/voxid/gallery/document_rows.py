@@ -23,6 +23,8 @@ from voxid.gallery.rows import TENANT
 from voxid.gallery.tables import documents, person_keys
 
 __all__ = [
+    "ONE_DOCUMENT",
+    "WRAPPED_KEY",
     "DocumentKeys",
     "DocumentRow",
     "document_elements",
@@ -34,6 +36,15 @@ __all__ = [
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = [column.name for column in documents.columns]
 
+# Built once: composing a statement costs SQLAlchemy more time than SQLite takes to answer it.
+ONE_DOCUMENT: Final = sa.select(documents).where(
+    documents.c.kind == sa.bindparam("of_kind"), documents.c.id == sa.bindparam("of_id")
+)
+"""A document by ``of_kind`` and ``of_id``; WRAPPED_KEY: a person's key for documents, by ``of_person``."""
+WRAPPED_KEY: Final = sa.select(person_keys.c.wrapped_key).where(
+    person_keys.c.person_id == sa.bindparam("of_person")
+)
+
 
 def person_key(connection: sa.Connection, keyring: Keyring, person_id: str, where: Named) -> bytes | None:
     """Return the key (32 bytes) of what is kept beside a person's voiceprints; None when nothing is.
@@ -41,8 +52,7 @@ def person_key(connection: sa.Connection, keyring: Keyring, person_id: str, wher
     Raises:
         StoreError: store_damaged when the stored key does not open.
     """
-    query = sa.select(person_keys.c.wrapped_key).where(person_keys.c.person_id == person_id)
-    wrapped = connection.execute(query).scalar()
+    wrapped = connection.execute(WRAPPED_KEY, {"of_person": person_id}).scalar()
     if wrapped is None:
         return None
     key = keyring.unwrap(wrapped, bound_to("person-key", TENANT, person_id))
