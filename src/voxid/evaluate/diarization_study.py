@@ -70,7 +70,7 @@ class SystemResult:
         system: what was measured.
         report: its errors.
         names: shares of speech by what name they carry, see :data:`NAMES`; empty where nobody was enrolled.
-        seconds_per_hour: of audio, loading left out; None for a system nobody could use.
+        seconds_per_hour: of the processor for an hour of audio, loading left out; None for a system nobody could use.
     """
 
     system: System
@@ -209,8 +209,8 @@ def evaluate_systems(
 
 
 _NOTES: Final = (
-    "Seconds are those of one recording after the other on the machine as it was, hearing and drawing together, "
-    "loading left out.",
+    "Seconds are the processor's, of hearing and drawing together, loading left out: what one free core takes, "
+    "whatever else the machine does meanwhile.",
 )
 
 

@@ -97,15 +97,15 @@ class Listening:
         return found
 
     def seconds(self, kind: str) -> float:
-        """Return how long a kind of hearing took, segmentation included."""
+        """Return the processor seconds a kind of hearing took, segmentation included."""
         return self._seconds[kind] + (0.0 if kind == "truth" else self._seconds["activity"])
 
     def activity(self) -> LocalActivity:
         """Return who the segmentation hears in each chunk."""
         if self._activity is None:
-            started = time.perf_counter()
+            started = time.process_time()
             self._activity = self._segment(self.waveform)
-            self._seconds["activity"] = time.perf_counter() - started
+            self._seconds["activity"] = time.process_time() - started
         return self._activity
 
     def true_speakers(self) -> NDArray[np.bool_]:
@@ -115,14 +115,14 @@ class Listening:
     def _once(self, kind: str) -> HeardWindows | HeardVoices:
         if kind not in self._heard:
             activity = true_activity(self.true_speakers()) if kind == "truth" else self.activity()
-            started = time.perf_counter()
+            started = time.process_time()
             try:
                 self._heard[kind] = self._hear(kind, activity)
             except InputError as error:
                 if error.code != "no_speech":
                     raise
                 self._heard[kind] = error
-            self._seconds[kind] = time.perf_counter() - started
+            self._seconds[kind] = time.process_time() - started
         found = self._heard[kind]
         if isinstance(found, InputError):
             raise found
@@ -166,19 +166,19 @@ class System:
 
     def run(self, listening: Listening) -> tuple[list[DrawnTurn], float]:
         """Return the turns and the seconds they took, hearing included; no turns where no speech is found."""
-        started = time.perf_counter()
+        started = time.process_time()
         shared_s = 0.0
         try:
             if self.hearing is not None:
                 _ = listening.voices() if self.hearing == "chunks" else listening.windows(self.hearing)
                 shared_s = listening.seconds(self.hearing)
-                started = time.perf_counter()
+                started = time.process_time()
             turns = self.draw(listening)
         except InputError as error:
             if error.code != "no_speech":
                 raise
             turns = []
-        return turns, shared_s + time.perf_counter() - started
+        return turns, shared_s + time.process_time() - started
 
 
 def true_activity(
