@@ -98,7 +98,6 @@ STATUS_OF: Final[dict[str, int]] = {
     "spool_full": 507,
     "defect": 500,
 }
-_TITLES: Final = {401: "Not signed in", 403: "Refused", 500: "Failed"}
 MEDIA_TYPE: Final = "application/problem+json"
 
 
