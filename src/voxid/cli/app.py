@@ -102,8 +102,6 @@ def main(arguments: list[str] | None = None) -> int:
         code = app(arguments, prog_name="voxid", standalone_mode=not as_json)
     except SystemExit as end:
         code = end.code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         # The reader of our output went away (voxid ... | head): not an error of ours. The null device keeps
         # the interpreter's last flush quiet.
