@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from voxid.cli.lanes import clock, draw_lanes
+from voxid.cli.lanes import draw_lanes
 from voxid.cli.who import show_timeline
 from voxid.timeline import ReviewPolicy, Segment, Suggestion, Timeline, Turn
 
@@ -40,11 +40,6 @@ def test_a_word_in_an_hour_is_not_lost() -> None:
 def test_nobody_speaks() -> None:
     """Only the axis is left."""
     assert len(draw_lanes(talk(), width=60)) == 1
-
-
-def test_clock_carries_over() -> None:
-    """59.96 s is a minute, not 0:60.0."""
-    assert [clock(at_s) for at_s in (0.0, 59.96, 3599.96)] == ["0:00.0", "1:00.0", "1:00:00.0"]
 
 
 def test_names_are_shown_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""Stretches of time: `Segment` and the union of many."""
+"""Stretches of time: `Segment`, the union of many, and a moment as a clock reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from voxid.errors import InputError
 
-__all__ = ["Segment", "merge_segments"]
+__all__ = ["Segment", "clock", "merge_segments"]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -70,3 +70,19 @@ def merge_segments(segments: Iterable[Segment], gap_s: float = 0.0) -> list[Segm
         else:
             merged.append(segment)
     return merged
+
+
+def clock(at_s: float, *, tenths: bool = False) -> str:
+    """Return a moment of a recording as a clock reads it: 7:05, 1:07:05, with ``tenths`` 7:05.5.
+
+    Example:
+        >>> clock(75.34), clock(75.34, tenths=True), clock(3675.0)
+        ('1:15', '1:15.3', '1:01:15')
+    """
+    # Rounded once, in the smallest unit shown, so that 59.96 s is 1:00.0 and never 0:60.0.
+    units = round(at_s * 10) if tenths else round(at_s)
+    whole_s, tenth = divmod(units, 10) if tenths else (units, 0)
+    minutes, seconds = divmod(whole_s, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{text}.{tenth}" if tenths else text

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from voxid.cli.lanes import clock
 from voxid.cli.output import results
+from voxid.segments import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,14 +58,14 @@ def _print_events(console: Console, events: Sequence[Told]) -> None:
             outcome = event.verdict.outcome.value
             if event.final or outcome in ("suspicious", "spoof"):
                 said = f"{event.speaker}: {outcome}: {event.verdict.reason}"
-                console.print(f"{clock(event.at_s)}  {said}", markup=False)
+                console.print(f"{clock(event.at_s, tenths=True)}  {said}", markup=False)
             continue
         if event.kind == "tentative":
             continue
         turn = event.turn
         said = "no such turn" if event.withdrawn else turn.speaker
         mark = "" if event.kind == "final" else "  (revised)"
-        line = f"{clock(turn.start_s)}  {clock(turn.end_s)}  #{event.turn_id}  {said}{mark}"
+        line = f"{clock(turn.start_s, tenths=True)}  {clock(turn.end_s, tenths=True)}  #{event.turn_id}  {said}{mark}"
         console.print(line, markup=False)
 
 
@@ -96,7 +96,9 @@ class Board:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold", title=f"heard {clock(heard_s)}")
+        table = Table(
+            box=None, pad_edge=False, header_style="bold", title=f"heard {clock(heard_s, tenths=True)}"
+        )
         for heading in ("from", "to"):
             table.add_column(heading, justify="right")
         table.add_column("who", overflow="fold")
@@ -109,8 +111,8 @@ class Board:
             state = {"tentative": "speaking", "final": "", "revised": "revised"}[event.kind.value]
             style = "bold" if turn.named else "dim" if event.kind == "tentative" else ""
             table.add_row(
-                clock(turn.start_s),
-                clock(turn.end_s),
+                clock(turn.start_s, tenths=True),
+                clock(turn.end_s, tenths=True),
                 Text(turn.speaker, style=style),
                 state,
                 _LIVE.get(live.get(turn.speaker, ""), ""),

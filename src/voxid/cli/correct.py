@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxid.cli import drafts, options
-from voxid.cli.lanes import clock
 from voxid.cli.output import command, note, print_json, results
 from voxid.errors import InputError
+from voxid.segments import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -180,7 +180,7 @@ def _list_turns(timeline: Timeline, console: Console, as_json: bool) -> None:
         print_json({"turns": [{"turn": number, **turn} for number, turn in enumerate(turns, start=1)]})
         return
     for number, turn in enumerate(timeline.turns, start=1):
-        line = f"{number:>5}  {clock(turn.start_s)}  {clock(turn.end_s)}  {turn.speaker}"
+        line = f"{number:>5}  {clock(turn.start_s, tenths=True)}  {clock(turn.end_s, tenths=True)}  {turn.speaker}"
         console.print(line + ("  (reviewed)" if turn.reviewed else ""), markup=False)
 
 

@@ -6,25 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from voxid.segments import clock
+
 if TYPE_CHECKING:
     from voxid.timeline import Timeline
 
 _FULL: Final = "█"
 _PART: Final = "▌"
 _NONE: Final = "·"
-
-
-def clock(at_s: float) -> str:
-    """Return seconds as a clock reads them.
-
-    Example:
-        >>> clock(75.34), clock(3675.0)
-        ('1:15.3', '1:01:15.0')
-    """
-    tenths = round(at_s * 10)
-    minutes, rest = divmod(tenths, 600)
-    seconds = f"{rest // 10:02d}.{rest % 10}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds}" if minutes >= 60 else f"{minutes}:{seconds}"
 
 
 def draw_lanes(timeline: Timeline, width: int = 80) -> list[str]:
@@ -51,7 +40,7 @@ def draw_lanes(timeline: Timeline, width: int = 80) -> list[str]:
         share = spoken / cell_s
         cells = "".join(_FULL if part > 0.5 else _PART if part > 0.1 else _NONE for part in share)
         lines.append(f"{_fit(name, label_width)}  {cells}")
-    end = clock(timeline.duration_s)
+    end = clock(timeline.duration_s, tenths=True)
     lines.append(" " * (label_width + 2) + "0:00.0" + end.rjust(n_cells - 6))
     return lines
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from voxid.cli import calls, options, remembering, targets
-from voxid.cli.lanes import clock, draw_lanes
+from voxid.cli.lanes import draw_lanes
 from voxid.cli.output import EXIT_DONE, command, exit_code_of, note, print_json, progress, results
 from voxid.cli.targets import Targets
 from voxid.decision import DEFAULT_PROFILE
+from voxid.segments import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,7 +225,7 @@ def show_timeline(timeline: Timeline, console: Console, policy: ReviewPolicy | N
     if doubts:
         console.print(f"Needs review ({len(doubts)}):", style="bold")
         for item in doubts[:_MOST_DOUBTS]:
-            console.print(f"  {clock(item.segment.start_s)}  {item.reason}", markup=False)
+            console.print(f"  {clock(item.segment.start_s, tenths=True)}  {item.reason}", markup=False)
         if len(doubts) > _MOST_DOUBTS:
             console.print(f"  and {len(doubts) - _MOST_DOUBTS} more: --html shows all of them.", markup=False)
         console.print()
@@ -248,7 +249,11 @@ def _table(timeline: Timeline) -> Table:
     if shared:
         table.add_column("overlap", justify="right")
     for turn, both_s in zip(timeline.turns, shared_s, strict=True):
-        cells: list[str | Text] = [clock(turn.start_s), clock(turn.end_s), f"{turn.duration_s:.1f}"]
+        cells: list[str | Text] = [
+            clock(turn.start_s, tenths=True),
+            clock(turn.end_s, tenths=True),
+            f"{turn.duration_s:.1f}",
+        ]
         cells.append(Text(turn.speaker, style="" if turn.named else "dim"))
         cells.append("" if turn.llr is None else f"{turn.llr:.1f}")
         if sure:

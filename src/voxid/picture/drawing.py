@@ -9,12 +9,12 @@ from pathlib import Path
 
 from voxid.audio import Waveform
 from voxid.picture.peaks import COLORS_DARK, COLORS_LIGHT, color_of, outline_paths
+from voxid.segments import clock
 from voxid.timeline import ReviewPolicy, Segment, Timeline, merge_segments
 from voxid.timeline.text import write_text
 
 __all__ = [
     "MAX_LANES",
-    "clock",
     "draw_caption",
     "draw_facts",
     "draw_svg",
@@ -184,17 +184,6 @@ def shares(timeline: Timeline) -> dict[str, float]:
 def tick_step_s(duration_s: float, most: int = 12) -> float:
     """Return the distance of ticks, a round number, so that there are `most` at the most."""
     return next((step for step in _TICK_STEPS_S if duration_s / step <= most), max(1.0, duration_s // most))
-
-
-def clock(at_s: float, *, tenths: bool = False) -> str:
-    """Return a time of day within a recording: 7:05, 1:07:05, with ``tenths`` 7:05.5."""
-    # Rounded once, in the smallest unit shown, so that 59.96 s is 1:00.0 and never 0:60.0.
-    units = round(at_s * 10) if tenths else round(at_s)
-    whole_s, tenth = divmod(units, 10) if tenths else (units, 0)
-    minutes, seconds = divmod(whole_s, 60)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    return f"{text}.{tenth}" if tenths else text
 
 
 def draw_facts(timeline: Timeline) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 
 from voxid.audio import Waveform
 from voxid.errors import ConfigError
-from voxid.picture.drawing import MAX_LANES, clock, draw_caption, shares, split_regions, tick_step_s
+from voxid.picture.drawing import MAX_LANES, draw_caption, shares, split_regions, tick_step_s
 from voxid.picture.peaks import COLORS_LIGHT, color_of, read_extremes
+from voxid.segments import clock
 from voxid.timeline import ReviewPolicy, Segment, Timeline
 from voxid.timeline.text import write_bytes
 

@@ -8,8 +8,9 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-from voxid.picture.drawing import clock, shares
+from voxid.picture.drawing import shares
 from voxid.picture.peaks import COLORS_LIGHT, color_of
+from voxid.segments import clock
 from voxid.timeline import ReviewItem, ReviewPolicy, Timeline, Turn
 from voxid.timeline.corrections import CORRECTIONS_FORMAT, CORRECTIONS_VERSION
 

@@ -8,7 +8,7 @@ import io
 import soundfile
 
 from voxid.audio import SAMPLE_RATE_HZ, Waveform
-from voxid.picture.drawing import clock
+from voxid.segments import clock
 
 __all__ = ["MAX_AUDIO_BYTES", "draw_sound", "encode_mp3"]
 
