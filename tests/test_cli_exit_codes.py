@@ -146,6 +146,7 @@ def test_no_consent_is_a_policy_refusal(run: Run) -> None:
     """Exit code 3 before the audio is opened: the file need not even exist."""
     code, told = run("enroll", "eve", "not-there.wav")
     assert (code, told["error"]) == (3, "consent_missing")
+    assert told["message"].endswith('Give it here: --consent "signed form 17" --purpose verify,identify.')
     assert list(Path().iterdir()) == []
 
 

@@ -83,6 +83,7 @@ def test_from_meeting_to_name(run: Run, tmp_path: Path) -> None:
 
     code, refused = run("people", "unknown", "name", bruno, "Bruno")
     assert (code, refused["error"]) == (3, "consent_missing")
+    assert refused["message"].endswith('Give it here: --consent "signed form 17" --purpose diarize-name.')
     code, named = run("people", "unknown", "name", bruno, "Bruno", *CONSENT)
     assert (code, named["person"], named["added"]) == (0, "Bruno", 2)
 

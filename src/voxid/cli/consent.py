@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxid.errors import InputError
+from voxid.errors import InputError, PolicyError
 
 if TYPE_CHECKING:
     from voxid.gallery import Consent
@@ -85,6 +87,22 @@ class ConsentOptions:
             jurisdiction=self.jurisdiction,
             expires_at=None if self.expires is None else self.expires.replace(tzinfo=UTC),
         )
+
+
+@contextmanager
+def told_how(given: Consent | None, purposes: str) -> Iterator[None]:
+    """Say how a consent is given on the command line where the block lacks one and `given` is none.
+
+    Args:
+        purposes: what it should cover, as `--purpose` takes them.
+    """
+    try:
+        yield
+    except PolicyError as error:
+        if given is not None or error.code != "consent_missing":
+            raise
+        how = f'Give it here: --consent "signed form 17" --purpose {purposes}.'
+        raise PolicyError(error.code, f"{error.message} {how}") from None
 
 
 def _sha256(path: Path) -> str:

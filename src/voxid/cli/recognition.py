@@ -67,6 +67,7 @@ def enroll(
     if given is None and not as_json:
         note("No --consent is given: this works only for a person whose consent is on record.")
     with (
+        consent.told_how(given, "verify,identify"),
         options.open_gallery(gallery, bundle, create=True) as people,
         waiting(f"Enrolling {name}", quiet=as_json),
     ):

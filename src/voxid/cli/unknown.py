@@ -120,7 +120,7 @@ def name(
     The second one adds the voice to BOB, whose consent is on record.
     """
     given = consent.ConsentOptions(evidence, purpose, consent_text, signer, jurisdiction, expires).consent()
-    with options.open_gallery(gallery, bundle) as opened:
+    with consent.told_how(given, "diarize-name"), options.open_gallery(gallery, bundle) as opened:
         enrollment = opened.unknown.name(
             id_,
             person,

@@ -76,8 +76,8 @@ def check_consent(name: str, consent: Consent | None, on_record: Consent | None,
     if effective is None:
         raise PolicyError(
             "consent_missing",
-            f"{name!r} has given no consent, so no recording was opened; record a written release first and give it "
-            "as Consent(purposes=..., evidence=...).",
+            f"{name!r} has given no consent, so no recording was opened; record a written release first and give "
+            "the consent: its purposes and its evidence.",
         )
     if effective.expired(now):
         raise PolicyError(
