@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import types
+from typing import get_args
 
 import voxid
+from voxid.cli.remembering import KeepDays
+from voxid.gallery.unknown import DEFAULT_KEEP_DAYS
 
 
 def test_names_are_sorted_and_few() -> None:
@@ -44,6 +47,16 @@ def test_import_alone_loads_no_library() -> None:
     """``import voxid`` loads neither numpy nor onnxruntime: the price is paid on first use."""
     code = "import sys, voxid; print(sorted({'numpy','scipy','onnxruntime','faiss','typer','torch'} & {*sys.modules}))"
     assert in_new_process(code) == "[]"
+
+
+def test_the_command_line_loads_no_store_before_it_is_used() -> None:
+    code = "import sys, voxid.cli.app; print(sorted({'sqlalchemy','onnxruntime','scipy','fastapi'} & {*sys.modules}))"
+    assert in_new_process(code) == "[]"
+
+
+def test_the_help_says_how_long_voices_are_kept() -> None:
+    """The command line names the number itself, so as not to load the store for it."""
+    assert f"(1 to 365; {DEFAULT_KEEP_DAYS})" in " ".join(str(get_args(KeepDays)[1].help).split())
 
 
 def test_using_the_library_never_loads_torch() -> None:

@@ -63,6 +63,13 @@ def test_an_error_is_logged_without_its_message(lines: io.StringIO) -> None:
     assert "Canary" not in lines.getvalue()
 
 
+def test_numbers_alone_are_filled_into_lines_of_others(lines: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").info("Started server process [%d]", 4711)
+    logging.getLogger("uvicorn.error").info("%s of %d", "Grace Canary", 2)
+    told = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    assert told == ["Started server process [4711]", "%s of %d"]
+
+
 def test_the_level_is_kept(lines: io.StringIO) -> None:
     """What is less than the level is not written; afterwards everything is as it was."""
     logging.getLogger("voxid").debug("shown")

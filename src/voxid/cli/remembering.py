@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxid.cli.output import note
-from voxid.gallery.unknown import DEFAULT_KEEP_DAYS
 
 if TYPE_CHECKING:
     from voxid.audio import Waveform
@@ -39,7 +38,7 @@ KeepDays = Annotated[
     typer.Option(
         "--keep-days",
         metavar="N",
-        help=f"After so many days what this recording gave is not used and erased (1 to 365; {DEFAULT_KEEP_DAYS}).",
+        help="After so many days what this recording gave is not used and erased (1 to 365; 30).",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -61,7 +60,7 @@ def grounds_of(remember: bool, basis: str | None, keep_days: int | None) -> Grou
                 "--basis and --keep-days say how voices are kept; add --remember to keep any.",
             )
         return None
-    return Grounds(basis or "", DEFAULT_KEEP_DAYS if keep_days is None else keep_days)
+    return Grounds(basis or "") if keep_days is None else Grounds(basis or "", keep_days)
 
 
 def keep_voices(

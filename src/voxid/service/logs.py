@@ -4,7 +4,8 @@ Three rules:
 1. A request is logged by its route, never by its address, its headers or its body.
 2. Of an error only its class and where in the program it was raised are logged, never its message: messages quote what
    was sent. Our own messages are formatted from words of the program, ids and counts.
-3. Of lines of other packages only what they were formatted from is logged, and nothing of their debug level.
+3. Of lines of other packages only what they were formatted from is logged, with the numbers filled in where there is
+   nothing but numbers to fill in, and nothing of their debug level.
 Whatever still looks like a credential is struck out of every line (`redacted`).
 """
 
@@ -141,7 +142,8 @@ def log_request(request: ServedRequest, _: Sequence[tuple[bytes, bytes]]) -> Ite
 def _message(record: logging.LogRecord) -> str:
     """Return the message; of other packages, whose arguments may be anything, only what they formatted it from."""
     own = record.name == _OWN or record.name.startswith(f"{_OWN}.")
-    if not own:
+    counts = isinstance(record.args, tuple) and all(isinstance(one, int) for one in record.args)
+    if not own and not counts:
         return str(record.msg) if not isinstance(record.msg, BaseException) else type(record.msg).__name__
     try:
         return record.getMessage()
