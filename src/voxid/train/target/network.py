@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from voxid.diarize.target_speech import STEP_FRAMES, WINDOW_FRAMES, WINDOW_HOP_FRAMES
+from voxid.diarize.segmentation import STEP_FRAMES
+from voxid.diarize.target_speech import WINDOW_FRAMES, WINDOW_HOP_FRAMES
 from voxid.features import N_MELS
 from voxid.train.segmentation.network import ConformerBlock, Size
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxid.diarize.target_speech import STEP_FRAMES
+from voxid.diarize.segmentation import STEP_FRAMES
 from voxid.train.target.network import TargetNetwork
 from voxid.train.target.recipe import TargetRecipe
 from voxid.train.target.speech import Asked
