@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from synthetic_voices import D, draw_people, plda_of_people, same_partition
 from voxid.diarize.clustering import Clustering, ClusterOptions, Voices, cluster, unit_rows
 from voxid.diarize.clustering.bounds import absorb_minor
 from voxid.diarize.clustering.cluster import make_task
+from voxid.diarize.clustering.confidence import measure_margins
 from voxid.diarize.clustering.partitions import INDEPENDENT_PER_S, find_likeliest, weigh_partition
 from voxid.diarize.options import SpeakerCount
 from voxid.diarize.vbx import VbxOptions
@@ -89,3 +92,23 @@ def test_a_single_voice_is_one_wherever_vb_begins() -> None:
 def test_refuses_to_begin_from_no_cluster() -> None:
     with pytest.raises(InputError, match="expected fa, fb, dim, iterations and starts above 0"):
         VbxOptions(starts=(3, 0))
+
+
+def test_margins_are_those_of_every_partition_with_one_speaker_fewer() -> None:
+    """As found by joining each two and weighing the whole; more speech, and clearer margins, are surer."""
+    plda = plda_of_people()
+    voices, truth = draw((40, 30, 20), 0.8, seed=4)
+    task = make_task(voices, SpeakerCount(), ClusterOptions("vbx"), plda)
+    X, psi = plda.project(voices.embeddings), plda.between
+    right = weigh_partition(X, psi, task.weights, truth)
+    fewer = [np.where(truth == one, other, truth) for one, other in ((2, 1), (2, 0))]
+    fewer.append(np.maximum(truth - 1, 0))
+    margins = measure_margins(task, truth)
+    best = max(weigh_partition(X, psi, task.weights, labels) for labels in fewer)
+    assert margins.joined_nats == pytest.approx(right - best)
+    assert margins.joined_nats > 0
+    assert margins.speech_s == pytest.approx(67.5)
+    assert measure_margins(task, np.zeros(90, np.int64)).joined_nats == 0
+    longer = replace(margins, speech_s=200.0)
+    assert margins.confidence < longer.confidence < replace(longer, joined_nats=500.0).confidence < 1
+    assert replace(margins, speech_s=9000.0).confidence == replace(margins, speech_s=335.0).confidence

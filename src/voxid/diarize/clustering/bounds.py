@@ -100,7 +100,7 @@ def fit_bounds(task: Task, labels: Labels) -> Labels:
         labels = agglomerate(means, total, task.apart(labels)).labels_after(surplus)[labels]
     while int(labels.max()) + 1 < task.least:
         torn = None if task.ordered else find_torn(task.chunk, task.weights, task.sure, labels)
-        labels = _split_loosest(task, labels) if torn is None else _split_torn(task, labels, torn)
+        labels = split_loosest(task, labels) if torn is None else _split_torn(task, labels, torn)
     return renumber(labels)
 
 
@@ -114,7 +114,7 @@ def _split_torn(task: Task, labels: Labels, torn: Labels) -> Labels:
     return split
 
 
-def _split_loosest(task: Task, labels: Labels) -> Labels:
+def split_loosest(task: Task, labels: Labels) -> Labels:
     """Return labels with one cluster more: the one that loses most cosine to its mean, cut in two."""
     means, _ = cluster_means(task.embeddings, task.weights, labels)
     near = np.einsum("kd,kd->k", task.embeddings, unit_rows(means)[labels])

@@ -14,6 +14,7 @@ from voxid.diarize.clustering.bounds import absorb_minor, fit_bounds
 from voxid.diarize.clustering.confidence import (
     Evidence,
     measure_gap,
+    measure_margins,
     measure_stability,
 )
 from voxid.diarize.clustering.constraint import assign_apart, find_apart
@@ -62,7 +63,11 @@ def cluster(
     labels = renumber(labels)
 
     def confidence() -> float:
-        return 1.0 if given else weigh_evidence(task, labels[trusted]).confidence
+        if given:
+            return 1.0
+        if plda is not None and task.ordered:
+            return measure_margins(task, labels[trusted]).confidence
+        return weigh_evidence(task, labels[trusted]).confidence
 
     return Clustering(labels, int(labels.max()) + 1, options.method, confidence)
 

@@ -39,11 +39,21 @@ def weigh_partition(X: Floats, psi: Floats, seconds: Floats, labels: Labels) -> 
 
     Source: Brümmer and de Villiers, "The speaker partitioning problem", Odyssey 2010.
     """
+    return float(weigh_clusters(*sum_clusters(X, seconds, labels), psi).sum())
+
+
+def sum_clusters(X: Floats, seconds: Floats, labels: Labels) -> tuple[Floats, Floats]:
+    """Return (S,) as how many recordings each cluster counts, and (S, D') their sum; arguments as above."""
     counts = INDEPENDENT_PER_S * seconds
     total = np.zeros((int(labels.max()) + 1, X.shape[1]))
     np.add.at(total, labels, X * counts[:, None])
-    spread = 1.0 + np.bincount(labels, weights=counts)[:, None] * psi
-    return float(0.5 * (psi * np.square(total) / spread - np.log(spread)).sum())
+    return np.asarray(np.bincount(labels, weights=counts), dtype=np.float64), total
+
+
+def weigh_clusters(counts: Floats, total: Floats, psi: Floats) -> Floats:
+    """Return (S,) what each cluster adds to :func:`weigh_partition`, in nats."""
+    spread = 1.0 + counts[:, None] * psi
+    return np.asarray(0.5 * (psi * np.square(total) / spread - np.log(spread)).sum(axis=1))
 
 
 def find_likeliest(task: Task, X: Floats, partitions: Sequence[Labels]) -> Labels:
