@@ -43,13 +43,27 @@ def told() -> HeardRecording:
         embedder,
         options,
         None,
-        lambda count, changed: combined.join(windows, embedder, count, changed).turns,
+        lambda count, changed: combined.join(windows, embedder, count, changed).count(),
     )
 
 
 @pytest.mark.parametrize("speakers", [None, 2, 5])
 def test_the_answer_is_that_of_diarizing_anew(heard: HeardRecording, speakers: int | None) -> None:
     assert heard.timeline(speakers=speakers) == diarize(MEETING, speakers=speakers, options=BY_DETECTION)
+
+
+def test_how_sure_a_number_is_is_said_of_a_counted_one_alone(
+    told: HeardRecording, heard: HeardRecording
+) -> None:
+    """By the network and counted: a probability. Given, or heard by detection, which was never tried: nothing."""
+    started = time.process_time()
+    sure = told.timeline().count_confidence
+    assert time.process_time() - started < 1.0
+    assert sure is not None
+    assert 0 < sure < 1
+    assert told.timeline(max_speakers=6).count_confidence is not None
+    assert told.timeline(speakers=3).count_confidence is None
+    assert heard.timeline().count_confidence is None
 
 
 @pytest.mark.parametrize("speakers", [1, 3, 4, 6])

@@ -212,7 +212,9 @@ def people_to_name(gallery: str, bundle: str | None, *, create: bool = False) ->
 
 
 def show_timeline(timeline: Timeline, console: Console, policy: ReviewPolicy | None = None) -> None:
-    """Print the turns as a table, one lane per speaker, and what needs review."""
+    """Print the turns as a table, one lane per speaker, how sure their number is, and what needs review."""
+    from voxid.timeline.counted import describe_count
+
     if not timeline.turns:
         console.print("nobody speaks")
         return
@@ -220,6 +222,8 @@ def show_timeline(timeline: Timeline, console: Console, policy: ReviewPolicy | N
     console.print()
     for line in draw_lanes(timeline, console.width):
         console.print(line, markup=False, no_wrap=True, overflow="crop")
+    if timeline.count_confidence is not None:
+        console.print(describe_count(len(timeline.speakers), timeline.count_confidence), style="dim")
     console.print()
     doubts = timeline.review(policy)
     if doubts:

@@ -22,7 +22,7 @@ from voxid.diarize.clustering import check_method
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.pipeline import PACK_BEYOND_S, check_served, name_turns
 from voxid.diarize.progress import Progress, part_of
-from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.turns import CountedTurns
 from voxid.embedding import Embedder, get_embedder
 from voxid.errors import InputError
 from voxid.timeline import Timeline
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeardRecording", "listen"]
 
-Join = Callable[[SpeakerCount, DiarizeOptions], list[DrawnTurn]]
+Join = Callable[[SpeakerCount, DiarizeOptions], CountedTurns]
 """From bounds and options to turns of numbered speakers, on what was heard."""
 
 
@@ -119,7 +119,7 @@ def _hear_by_network(
     progress: Progress | None,
 ) -> Join:
     heard = combined.listen(waveform, embedder, options, progress)
-    return lambda count, changed: combined.join(heard, embedder, count, changed).turns
+    return lambda count, changed: combined.join(heard, embedder, count, changed).count()
 
 
 def _hear_by_detection(
@@ -131,8 +131,8 @@ def _hear_by_detection(
     recording = windowed.find_speech(waveform, progress)
     embedded = windowed.embed_recording(recording, embedder, options, progress)
     bundle = embedder.bundle
-    return lambda count, changed: windowed.join_windows(
-        recording, embedded, count, changed.threshold_for(bundle), changed, bundle.plda
+    return lambda count, changed: CountedTurns(
+        windowed.join_windows(recording, embedded, count, changed.threshold_for(bundle), changed, bundle.plda)
     )
 
 

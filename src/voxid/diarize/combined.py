@@ -20,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from voxid.audio import Waveform
 from voxid.diarize.apart import keep_apart
 from voxid.diarize.clustering import Clustering, ClusterOptions, cluster
+from voxid.diarize.clustering.confidence import FITTED
 from voxid.diarize.gating import count_voices, hear_chunks
 from voxid.diarize.local import STEP_S, LocalVoices, find_voices
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
@@ -27,9 +28,10 @@ from voxid.diarize.progress import Progress, part_of
 from voxid.diarize.segmentation import STEP_FRAMES, LocalActivity
 from voxid.diarize.smoothing import CELL_S, decide_cells
 from voxid.diarize.stitching import SpeakerActivity, decide, draw, stitch
-from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.turns import CountedTurns, DrawnTurn
 from voxid.diarize.windows import Windows, embed_windows, no_speech_in, plan_windows, window_voices
 from voxid.embedding import Embedder, with_margin
+from voxid.timeline import CountedSpeakers
 
 _HEARD: Final = 0.4  # share of the work that is done when the chunks are heard, by time
 _EMBEDDED: Final = 0.97  # and when the voices are embedded
@@ -70,10 +72,24 @@ class JoinedWindows:
     Attributes:
         turns: of speakers numbered by first appearance.
         clustering: of the windows that were clustered.
+        given: whether the number of speakers was.
     """
 
     turns: list[DrawnTurn]
     clustering: Clustering
+    given: bool
+
+    def count(self) -> CountedTurns:
+        """Return the turns with how sure the number of their speakers is.
+
+        Nothing is measured where the number was given, a speaker who was found has no turn, or the method is one for
+        which it was never tried.
+        """
+        found = self.clustering
+        drawn = len({turn.speaker for turn in self.turns})
+        if self.given or drawn != found.n_speakers or found.method not in FITTED:
+            return CountedTurns(self.turns)
+        return CountedTurns(self.turns, CountedSpeakers(drawn, round(found.confidence, 3)))
 
 
 def find_turns(
@@ -82,16 +98,16 @@ def find_turns(
     count: SpeakerCount,
     options: DiarizeOptions,
     progress: Progress | None = None,
-) -> list[DrawnTurn]:
+) -> JoinedWindows:
     """Return turns of numbered speakers, in order of time; they may overlap.
 
     Raises:
         InputError: ``no_speech``, ``audio_too_short``, ``speaker_count_invalid``.
     """
     heard = listen(waveform, embedder, options, progress)
-    turns = join(heard, embedder, count, options).turns
+    joined = join(heard, embedder, count, options)
     part_of(progress, _EMBEDDED, 1.0)(1.0)
-    return turns
+    return joined
 
 
 def listen(
@@ -188,7 +204,7 @@ def join(
         turns = _draw(_with_path(whole, path, np.ones_like(heard.count), alone), heard, options)
     number = {one: at for at, one in enumerate(dict.fromkeys(turn.speaker for turn in turns))}
     renamed = [DrawnTurn(turn.segment, number[turn.speaker], turn.confidence) for turn in turns]
-    return JoinedWindows(renamed, clustering)
+    return JoinedWindows(renamed, clustering, given=count.least == count.most)
 
 
 def _draw(whole: SpeakerActivity, heard: HeardWindows, options: DiarizeOptions) -> list[DrawnTurn]:

@@ -215,7 +215,7 @@ def everybody(waveform: Waveform, embedder: Embedder, progress: Progress | None 
             SpeakerCount(),
             DiarizeOptions(),
             part_of(progress, 0.0, _DETECTED),
-        )
+        ).turns
     except InputError as error:
         if error.code != "no_speech":
             raise

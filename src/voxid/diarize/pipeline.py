@@ -17,14 +17,13 @@ from voxid.diarize.clustering import check_method
 from voxid.diarize.naming import Found, check_same_bundle, find_names, label_turns
 from voxid.diarize.options import DiarizeOptions, SpeakerCount
 from voxid.diarize.progress import Progress, part_of
-from voxid.diarize.turns import DrawnTurn
+from voxid.diarize.turns import CountedTurns
 from voxid.embedding import Embedder, get_embedder
 from voxid.timeline import Timeline
 
 if TYPE_CHECKING:
     from voxid.recognize import Gallery
 
-_MIDDLES = {"network": combined.find_turns, "chunks": segmented.find_turns, "vad": windowed.find_turns}
 PACK_BEYOND_S = 1800.0
 """Longer recordings are held packed: half an hour is 115 MB of samples."""
 
@@ -75,11 +74,20 @@ def diarize(
     check_served(options, bundle, gallery)
     embedder = get_embedder(bundle)
     waveform = load(source, channel=channel, pack_beyond_s=PACK_BEYOND_S)
-    find_turns = _MIDDLES[options.segmentation]
-    turns = find_turns(waveform, embedder, count, options, part_of(progress, 0.0, _DRAWN))
-    timeline = name_turns(waveform, turns, embedder, gallery, options)
+    found = _find_turns(waveform, embedder, count, options, part_of(progress, 0.0, _DRAWN))
+    timeline = name_turns(waveform, found, embedder, gallery, options)
     part_of(progress, _DRAWN, 1.0)(1.0)
     return timeline
+
+
+def _find_turns(
+    waveform: Waveform, embedder: Embedder, count: SpeakerCount, options: DiarizeOptions, progress: Progress
+) -> CountedTurns:
+    """Return the turns by the middle of the options; how sure a number is was tried for the usual one alone."""
+    if options.segmentation == "network":
+        return combined.find_turns(waveform, embedder, count, options, progress).count()
+    middle = segmented if options.segmentation == "chunks" else windowed
+    return CountedTurns(middle.find_turns(waveform, embedder, count, options, progress))
 
 
 def check_served(options: DiarizeOptions, bundle: Bundle, gallery: Gallery | None = None) -> None:
@@ -98,7 +106,7 @@ def check_served(options: DiarizeOptions, bundle: Bundle, gallery: Gallery | Non
 
 def name_turns(
     waveform: Waveform,
-    turns: list[DrawnTurn],
+    drawn: CountedTurns,
     embedder: Embedder,
     gallery: Gallery | None,
     options: DiarizeOptions,
@@ -106,11 +114,12 @@ def name_turns(
     """Return the timeline of numbered speakers with the names that the gallery knows."""
     found = Found()
     if gallery is not None:
-        found = find_names(gallery, waveform, turns, embedder, options.profile)
+        found = find_names(gallery, waveform, drawn.turns, embedder, options.profile)
     return Timeline(
-        label_turns(turns, found.names, found.ids),
+        label_turns(drawn.turns, found.names, found.ids),
         duration_s=waveform.duration_s,
         uri=waveform.uri,
         audio_sha256=waveform.sha256,
         naming=found.naming,
+        counted=drawn.counted,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from voxid.segments import Segment
+from voxid.timeline import CountedSpeakers
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,19 @@ class DrawnTurn:
     segment: Segment
     speaker: int
     confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class CountedTurns:
+    """Turns of numbered speakers.
+
+    Attributes:
+        turns: in order of time.
+        counted: how many speakers there are, and how sure that is; None: the number was given, or not measured.
+    """
+
+    turns: list[DrawnTurn]
+    counted: CountedSpeakers | None = None
 
 
 def alone(turns: Sequence[DrawnTurn]) -> list[DrawnTurn]:

@@ -11,6 +11,7 @@ from voxid.audio import Waveform
 from voxid.picture.peaks import COLORS_DARK, COLORS_LIGHT, color_of, outline_paths
 from voxid.segments import clock
 from voxid.timeline import ReviewPolicy, Segment, Timeline, merge_segments
+from voxid.timeline.counted import describe_count
 from voxid.timeline.text import write_text
 
 __all__ = [
@@ -189,10 +190,9 @@ def tick_step_s(duration_s: float, most: int = 12) -> float:
 def draw_facts(timeline: Timeline) -> str:
     """Return how long, how many people, how much speech and overlap, in one line."""
     both_s = sum(overlap.duration_s for overlap in timeline.overlaps())
-    people = len(timeline.speakers)
     facts = [
         f"{clock(timeline.duration_s)} long",
-        f"{people} {'speaker' if people == 1 else 'speakers'}",
+        describe_count(len(timeline.speakers), timeline.count_confidence),
         f"{clock(timeline.speech_s())} of speech",
     ]
     if both_s >= 0.1:

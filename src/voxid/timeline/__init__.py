@@ -10,6 +10,7 @@ from voxid.timeline.corrections import (
     read_correction_table,
     read_corrections,
 )
+from voxid.timeline.counted import CountedSpeakers
 from voxid.timeline.review import ReviewItem, ReviewPolicy
 from voxid.timeline.revision import Naming, Revision
 from voxid.timeline.rttm import read_uem, write_uem
@@ -20,6 +21,7 @@ from voxid.timeline.voices import Stretch
 __all__ = [
     "Correction",
     "Corrections",
+    "CountedSpeakers",
     "Naming",
     "ReviewItem",
     "ReviewPolicy",

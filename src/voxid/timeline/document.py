@@ -1,7 +1,8 @@
 """A timeline as a JSON document: what ``--json`` prints, pages hold and the service will send. Version 3.
 
 Version 2 (no ids of unknown people, no account of how names were found, no history of corrections) and version 1 (no
-hash of the audio either, no confidence, suggestion or review) are read as well.
+hash of the audio either, no confidence, suggestion or review) are read as well. ``count_confidence``
+stands where it was measured.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class TimelineParts:
     audio_sha256: str | None
     naming: Naming | None = None
     history: tuple[Revision, ...] = ()
+    count_confidence: float | None = None
 
 
 def check_sha256(value: object) -> str:
@@ -95,6 +97,7 @@ def read_document(text: str) -> TimelineParts:
         turns = tuple(_read_turn(turn, version) for turn in data["turns"])
         digest = data["audio_sha256"] if version > 1 else None
         naming, history = (data["naming"], data["history"]) if version > 2 else (None, [])
+        sure = data.get("count_confidence") if version > 2 else None
         if not isinstance(history, list) or len(history) > _MAX_REVISIONS:
             raise ValueError(f"history is no list of at most {_MAX_REVISIONS:,}")
         return TimelineParts(
@@ -104,6 +107,7 @@ def read_document(text: str) -> TimelineParts:
             None if digest is None else check_sha256(digest),
             None if naming is None else Naming.from_dict(naming),
             tuple(Revision.from_dict(fields) for fields in history),
+            None if sure is None else _probability(sure),
         )
     except InputError as error:
         raise InputError("timeline_invalid", error.message) from None
@@ -112,6 +116,13 @@ def read_document(text: str) -> TimelineParts:
             "timeline_invalid",
             f"This is no timeline in JSON ({type(error).__name__}: {error}); give one voxid wrote.",
         ) from None
+
+
+def _probability(value: object) -> float:
+    number = finite_number(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"count_confidence {number} is no probability")
+    return number
 
 
 def _read_turn(data: dict[str, Any], version: int) -> Turn:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voxid.errors import InputError
 from voxid.segments import Segment, merge_segments
 from voxid.timeline import annotation as exchange
+from voxid.timeline.counted import CountedSpeakers
 from voxid.timeline.document import JSON_VERSION, check_sha256, describe_turns, read_document
 from voxid.timeline.review import ReviewItem, ReviewPolicy, find_doubts
 from voxid.timeline.revision import Naming, Revision
@@ -49,6 +50,7 @@ class Timeline:
         audio_sha256: hash (hex) of the encoded audio, which corrections must match; None: not known.
         naming: how the names were found, with the false-accept rate; None: no gallery was asked.
         history: what people corrected or agreed with, oldest first.
+        counted: how many speakers were counted, and how sure that is; None: the number was given, or not measured.
 
     Raises:
         InputError: timeline_invalid when the duration is not finite, negative, a turn ends behind it, or the hash
@@ -68,6 +70,7 @@ class Timeline:
     audio_sha256: str | None = None
     naming: Naming | None = None
     history: tuple[Revision, ...] = ()
+    counted: CountedSpeakers | None = None
 
     def __post_init__(self) -> None:
         ordered = sort_turns(self.turns)
@@ -91,6 +94,15 @@ class Timeline:
     def speakers(self) -> tuple[str, ...]:
         """The speakers, in the order in which they first speak."""
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
+
+    @property
+    def count_confidence(self) -> float | None:
+        """Estimated probability that so many people speak as the timeline has speakers, in [0, 1].
+
+        None where it was not measured, the number was given, or names and corrections changed it since.
+        """
+        fits = self.counted is not None and self.counted.number == len(self.speakers)
+        return self.counted.confidence if self.counted is not None and fits else None
 
     @property
     def extent(self) -> Segment | None:
@@ -236,6 +248,9 @@ class Timeline:
             "duration_s": round(self.duration_s, 3),
             "naming": None if self.naming is None else self.naming.to_dict(),
             "speakers": [{"name": name, "speech_s": round(self.speech_s(name), 3)} for name in self.speakers],
+            **(
+                {} if self.count_confidence is None else {"count_confidence": round(self.count_confidence, 3)}
+            ),
             **describe_turns(self.turns, self.review(policy)),
             "history": [revision.to_dict() for revision in self.history],
         }
@@ -256,7 +271,12 @@ class Timeline:
             InputError: timeline_invalid.
         """
         parts = read_document(text)
-        return cls(parts.turns, parts.duration_s, parts.uri, parts.audio_sha256, parts.naming, parts.history)
+        timeline = cls(
+            parts.turns, parts.duration_s, parts.uri, parts.audio_sha256, parts.naming, parts.history
+        )
+        if parts.count_confidence is None:
+            return timeline
+        return replace(timeline, counted=CountedSpeakers(len(timeline.speakers), parts.count_confidence))
 
     @classmethod
     def read_json(cls, path: str | Path) -> Timeline:

@@ -106,6 +106,7 @@ class TimelineOut(BaseModel):
                 "speakers": [
                     {"name": "SPEAKER_00", "speech_s": 2.5, "person_id": None, "voice_id": None},
                 ],
+                "count_confidence": 0.62,
                 "turns": [
                     {
                         "turn": 1,
@@ -141,6 +142,11 @@ class TimelineOut(BaseModel):
     duration_s: float
     naming: NamingOut | None
     speakers: list[SpeakerOut]
+    count_confidence: float | None = Field(
+        None,
+        description="Estimated probability that so many people speak; null where the number was given, not measured, "
+        "or changed by names or by hand",
+    )
     turns: list[TurnOut]
     overlaps: list[StretchOut]
     review: list[DoubtOut]
