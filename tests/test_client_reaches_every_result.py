@@ -38,6 +38,7 @@ def test_a_recording_from_upload_to_correction(client: voxid.Client, tmp_path: P
     timeline = client.diarize(path, name="Vorstand Mai", speakers=2)
     assert timeline.uri == "Vorstand Mai"
     assert {speaker.name for speaker in timeline.speakers} == {"Ada", "SPEAKER_00"}
+    assert timeline.count_confidence is None, "the number was given"
     assert [job.state for job in client.jobs()] == ["done"]
     first = next(turn for turn in timeline.turns if turn.speaker == "SPEAKER_00")
     changed = client.correct(

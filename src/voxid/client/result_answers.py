@@ -78,7 +78,10 @@ class TurnRead:
 
 @dataclass(frozen=True)
 class TimelineRead:
-    """Who spoke when, with the names of the moment it was read."""
+    """Who spoke when, with the names of the moment it was read.
+
+    `count_confidence` is the estimated probability that the number of speakers is right; None where it was not counted.
+    """
 
     id: str
     revision: int
@@ -89,6 +92,7 @@ class TimelineRead:
     duration_s: float
     speakers: tuple[Speaker, ...]
     turns: tuple[TurnRead, ...]
+    count_confidence: float | None = None
 
 
 @dataclass(frozen=True)
