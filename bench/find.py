@@ -20,7 +20,7 @@ from voxid.audio import load
 from voxid.backend import Quality
 from voxid.bundle import default_bundle
 from voxid.diarize.find import METHODS, FindOptions, everybody, occurrences, turns_of_person, verified
-from voxid.diarize.target_speech import TargetDetector, default_detector
+from voxid.diarize.target_speech import TargetDetector
 from voxid.embedding import get_embedder
 from voxid.recognize.finding import References
 from voxid.recognize.listening import hear
@@ -37,14 +37,16 @@ def main() -> None:
     )
     parser.add_argument("--benchmark", type=Path, required=True)
     parser.add_argument("--method", choices=METHODS, default=FindOptions().method)
-    parser.add_argument("--detector", type=Path)
+    parser.add_argument("--detector", type=Path, help="of the method network, e.g. models/tsvad-small")
     parser.add_argument("--kinds", nargs="+", default=["telephone", "meeting", "broadcast"])
     parser.add_argument("--each", type=int, default=2)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     detector = None
     if chosen.method == "network":
-        detector = TargetDetector.load(chosen.detector) if chosen.detector else default_detector()
+        if chosen.detector is None:
+            parser.error("--method network needs --detector FOLDER: none comes with the package")
+        detector = TargetDetector.load(chosen.detector)
     people = {folder.name: _enrolled(folder) for folder in sorted((chosen.benchmark / "people").iterdir())}
     rows = {}
     for kind in chosen.kinds:
